@@ -1,0 +1,39 @@
+"""The whole tree of errors; every one says what, which value, and which rule.
+
+::
+
+    DarklineError
+    ├── InputError      what a user gave us is wrong       -> exit code 2
+    │   └── EventError  an event batch breaks its own table
+    ├── WireError       what a peer sent us is wrong       -> counted, asked for again
+    └── RunError        the run did not end as it must     -> exit code 1
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DarklineError(Exception):
+    """Base of all errors that darkline raises on purpose."""
+
+
+class InputError(DarklineError):
+    """Something that a user gave us is wrong: one line with file, key, value and rule."""
+
+    def __init__(self, rule: str, *, file: str | Path | None = None, key: str | None = None, value: object = None):
+        self.rule, self.file, self.key, self.value = rule, file, key, value
+        what = key if value is None else f"{key} = {value!r}" if key else repr(value)
+        super().__init__(": ".join(str(part) for part in (file, what, rule) if part))
+
+
+class EventError(InputError):
+    """An event batch breaks the rules of its table (offsets that run backwards, wrong lengths, ...)."""
+
+
+class WireError(DarklineError):
+    """A frame does not check out; the text names peer, block and field."""
+
+
+class RunError(DarklineError):
+    """A run ended, but not as it must: it does not reconcile, or a stage could not be kept alive."""

@@ -1,0 +1,210 @@
+"""Typed, frozen settings; a run is one TOML file.
+
+Past the loader nobody sees a dict. What the file gets wrong comes back as one line each: file, key, value, rule.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from daq.errors import InputError
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys forbidden, no silent conversion of text to numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class BeamSettings(Settings):
+    """The collider: how many collisions, and when."""
+
+    luminosity_cm2_s: float = Field(default=6.0e35, gt=0)
+    """Instantaneous luminosity [cm-2 s-1]; the default is SuperKEKB's design value."""
+    section_s: float = Field(default=1.0, gt=0)
+    """Length of a luminosity section [s]."""
+    electron_gev: float = Field(default=7.007, gt=0)
+    """Energy of the electron beam [GeV]."""
+    positron_gev: float = Field(default=4.000, gt=0)
+    """Energy of the positron beam [GeV]."""
+    crossing_mrad: float = Field(default=83.0, ge=0, lt=500)
+    """Full crossing angle [mrad]; each beam is off the solenoid axis by half of it, in the x-z plane."""
+
+
+class SignalSettings(Settings):
+    """One injected signal: a process with a mass and a rate."""
+
+    process: str
+    """Name of a file in configs/processes."""
+    mass_gev: float = Field(gt=0)
+    """Mass of the new particle [GeV]."""
+    cross_section_nb: float | None = Field(default=None, gt=0)
+    """Cross-section [nb]; give this or the coupling."""
+    coupling: float | None = Field(default=None, gt=0)
+    """Coupling in the unit of the process; the cross-section then follows from its formula."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> SignalSettings:
+        if (self.cross_section_nb is None) == (self.coupling is None):
+            raise ValueError("give exactly one of cross_section_nb and coupling")
+        return self
+
+
+class SourceSettings(Settings):
+    """Where the events come from."""
+
+    kind: Literal["mix", "replay"] = "mix"
+    """A mix of processes at their cross-sections, or the events of files (see ``[replay]``)."""
+    processes: tuple[str, ...] = ()
+    """Names of files in configs/processes."""
+    signals: tuple[SignalSettings, ...] = ()
+    """Injected signals."""
+
+
+class ReplaySettings(Settings):
+    """How files of users are read; see docs/replay.md."""
+
+    level: Literal["auto", "particles", "reconstruction"] = "auto"
+    """Particles go through the detector response, reconstructed tracks and clusters only through the primitives."""
+    tree: str | None = None
+    """Name of the ROOT tree; the only tree of the file if not given."""
+    columns: dict[str, str] = {}
+    """Column map: field of the event model -> branch or column of the file."""
+    rate_hz: float = Field(default=10_000.0, gt=0)
+    """Mean rate at which the replayed events collide [Hz]."""
+    luminosity_fb: float | None = Field(default=None, gt=0)
+    """Integrated luminosity that the files stand for [fb-1], if they have one."""
+
+
+class StreamSettings(Settings):
+    """Blocks, windows and leases of the stream."""
+
+    block_events: int = Field(default=1024, ge=1, le=65536)
+    """Events in a block, the unit of work."""
+    blocks_per_part: int = Field(default=32, ge=1, le=1024)
+    """Consecutive blocks whose accepted events share one Parquet part (and one fsync)."""
+    window_blocks: int = Field(default=96, ge=1, le=4096)
+    """Blocks that may be in flight before the source waits; at least two parts' worth, or the spool starves."""
+    worker_credits: int = Field(default=4, ge=1, le=64)
+    """Blocks that one HLT worker may hold."""
+    lease_s: float = Field(default=60.0, gt=0)
+    """A block that is not done after this time is sent again [s]."""
+    status_s: float = Field(default=0.5, gt=0)
+    """Interval of status frames [s]."""
+    max_restarts: int = Field(default=5, ge=0)
+    """Restarts of one process before the run is given up."""
+
+    @model_validator(mode="after")
+    def _window_holds_parts(self) -> StreamSettings:
+        if self.window_blocks < 2 * self.blocks_per_part:
+            raise ValueError(f"window_blocks must be at least 2 * blocks_per_part = {2 * self.blocks_per_part}")
+        return self
+
+
+class MenuSettings(Settings):
+    """Which menu a trigger level runs."""
+
+    menu: str
+    """Name of a TOML file under configs/menus/, or a path."""
+
+
+class RunSettings(Settings):
+    """All that is needed to repeat a run."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the run; its directory is runs/<name> unless --out says otherwise."""
+    run: int = Field(default=1, ge=0, lt=2**32)
+    """Run number."""
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    """Seed of every random decision of the run."""
+    events: int = Field(default=100_000, ge=0)
+    """Collision events to generate (a replay takes all of its files)."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """HLT worker processes."""
+    beam: BeamSettings = BeamSettings()
+    source: SourceSettings = SourceSettings()
+    replay: ReplaySettings = ReplaySettings()
+    l1: MenuSettings
+    hlt: MenuSettings
+    stream: StreamSettings = StreamSettings()
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file; raise `InputError` if it is missing or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=path) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"not TOML: {error}", file=path) from None
+
+
+def load(path: Path, model: type[S]) -> S:
+    """Read a TOML file into settings; raise `InputError` with every broken rule, one a line."""
+    return parse(read_toml(path), model, file=path)
+
+
+def parse(tables: dict[str, Any], model: type[S], *, file: Path | str | None = None) -> S:
+    """Turn tables into settings; raise `InputError` with every broken rule, one a line."""
+    try:
+        # TOML has no tuples and writes 6e34 as a float but 6 as an integer: let lists be tuples, integers floats.
+        return model.model_validate(_with_tuples(tables))
+    except ValidationError as error:
+        lines = [_one_line(item, model) for item in error.errors()]
+        raise InputError("\n".join([lines[0], *(f"{file}: {line}" for line in lines[1:])]), file=file) from None
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _one_line(item: Any, model: type[Settings]) -> str:
+    """Write one validation error as ``[table] key = value: rule``."""
+    *tables_of, key = item["loc"] or ("",)
+    prefix = f"[{'.'.join(str(part) for part in tables_of)}] " if tables_of else ""
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(model, tables_of)
+        close = difflib.get_close_matches(str(key), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+        return f"{prefix}{key} = {item['input']!r}: unknown key ({hint})"
+    if item["type"] == "missing":
+        return f"{prefix}{key}: must be given"
+    rule = item["msg"].removeprefix("Value error, ")
+    rule = rule[0].lower() + rule[1:]
+    if isinstance(item["input"], (dict, tuple, list)):
+        return f"{prefix}{key}: {rule}" if key != "" else rule
+    return f"{prefix}{key} = {item['input']!r}: {rule}"
+
+
+def _known_keys(model: type[Settings], location: list[Any]) -> list[str]:
+    """Return the keys that the settings at ``location`` have."""
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(str(part))
+        inner = next((m for m in _models_in(field.annotation) if issubclass(m, Settings)), None) if field else None
+        if inner is None:
+            return []
+        model = inner
+    return sorted(model.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type]:
+    found = [annotation] if isinstance(annotation, type) and not hasattr(annotation, "__origin__") else []
+    for argument in getattr(annotation, "__args__", ()):
+        found += _models_in(argument)
+    return found
