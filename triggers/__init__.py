@@ -1,0 +1,1 @@
+"""The Level-1 trigger: from primitives to the L1 accept."""

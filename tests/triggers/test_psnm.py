@@ -1,0 +1,100 @@
+"""Prescales: rates, independence, and what they do not depend on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from scipy import stats
+
+from daq.jit import Array
+from triggers.bits import flags_of, planes_of, words_of
+from triggers.psnm import prescale_and_mask, prescales
+
+N = 200_000
+
+
+def passed(names: list[str], values: list[int], *, event: Array, run: int = 1, seed: int = 1) -> dict[str, Array]:
+    """Return by line which of the events pass if all lines fire in all of them."""
+    fired = planes_of(np.full((event.size, -(-len(names) // 64)), 2**64 - 1, dtype=np.uint64), len(names))
+    runs = np.full(event.size, run, dtype=np.uint32)
+    out = words_of(prescale_and_mask(prescales(names, values), fired, runs, event.astype(np.uint64), seed), event.size)
+    return {name: flags_of(out, i) for i, name in enumerate(names)}
+
+
+def test_off_and_all():
+    """0 passes nothing, 1 everything that fired and nothing else."""
+    fired = np.random.default_rng(1).integers(0, 2**64, (2, 10), dtype=np.uint64)
+    event, run = np.arange(640, dtype=np.uint64), np.ones(640, dtype=np.uint32)
+    out = prescale_and_mask(prescales(["off", "all"], [0, 1]), fired, run, event, 3)
+    assert_array_equal(out[0], 0)
+    assert_array_equal(out[1], fired[1])
+
+
+def test_pass_rates_are_one_in_n():
+    """A chi-square test over lines of many prescales, on a binomial for each."""
+    values = [2, 3, 5, 7, 10, 20, 100, 333, 1000]
+    names = [f"line{value}" for value in values]
+    counts = passed(names, values, event=np.arange(N))
+    chi2 = sum((counts[name].sum() - N / n) ** 2 / (N / n * (1 - 1 / n)) for name, n in zip(names, values, strict=True))
+    assert stats.chi2.sf(chi2, len(values)) > 1e-3
+
+
+def test_passes_do_not_cluster_in_time():
+    """Blocks of consecutive events have a binomial number of passes: the hash leaves no pattern in event numbers."""
+    counts = passed(["line"], [10], event=np.arange(N))["line"].reshape(-1, 100).sum(axis=1)
+    chi2 = ((counts - 10.0) ** 2 / 9.0).sum()
+    assert 1e-3 < stats.chi2.sf(chi2, counts.size) < 1 - 1e-3
+
+
+@pytest.mark.parametrize("change", ["line", "seed", "run"])
+def test_decisions_are_independent(change: str):
+    """Two lines, two seeds or two runs agree as often as chance has it."""
+    event = np.arange(N)
+    if change == "line":
+        both = passed(["a", "b"], [3, 3], event=event)
+        one, other = both["a"], both["b"]
+    else:
+        one = passed(["a"], [3], event=event)["a"]
+        other = passed(["a"], [3], event=event, **{change: 2})["a"]
+    table = [[(one & other).sum(), (one & ~other).sum()], [(~one & other).sum(), (~one & ~other).sum()]]
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def test_a_prescale_contains_the_larger_ones():
+    """What passes 1 in 12 also passes 1 in 4."""
+    loose = passed(["a"], [4], event=np.arange(N))["a"]
+    tight = passed(["a"], [12], event=np.arange(N))["a"]
+    assert tight.any()
+    assert not (tight & ~loose).any()
+
+
+@given(st.permutations(["a", "b", "c", "d"]), st.integers(1, 299), st.integers(0, 2**63 - 1))
+def test_order_of_lines_and_cut_into_blocks_do_not_matter(names: list[str], cut: int, seed: int):
+    """The decision belongs to (line, run, event, seed)."""
+    values = {"a": 2, "b": 3, "c": 1, "d": 0}
+    event = np.arange(300) + 2**40
+    whole = passed(sorted(names), [values[name] for name in sorted(names)], event=event, seed=seed)
+    parts = [
+        passed(names, [values[name] for name in names], event=part, seed=seed) for part in (event[:cut], event[cut:])
+    ]
+    for name in names:
+        assert_array_equal(np.concatenate([part[name] for part in parts]), whole[name])
+
+
+def test_hash_is_the_documented_one():
+    """The chain of splitmix64 finalisers, written out with Python's integers."""
+    import xxhash
+
+    def mix(word: int) -> int:
+        word = (word + 0x9E3779B97F4A7C15) % 2**64
+        word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        word = (word ^ (word >> 27)) * 0x94D049BB133111EB % 2**64
+        return word ^ (word >> 31)
+
+    assert mix(0) == 0xE220A8397B1DCDAF  # first output of splitmix64 with seed 0
+    key = xxhash.xxh3_64_intdigest(b"lml1")
+    expected = [mix(mix(mix(mix(5) ^ 9) ^ event) ^ key) < 2**64 // 7 for event in range(500)]
+    assert_array_equal(passed(["lml1"], [7], event=np.arange(500), run=9, seed=5)["lml1"], expected)
