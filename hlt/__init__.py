@@ -1,0 +1,1 @@
+"""The High Level Trigger: from tracks and clusters to what is kept."""
