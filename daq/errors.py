@@ -32,7 +32,14 @@ class EventError(InputError):
 
 
 class WireError(DarklineError):
-    """A frame does not check out; the text names peer, block and field."""
+    """A frame does not check out; the text names peer, block and field.
+
+    ``block`` is the number of the block if the frame can be trusted that far, else None.
+    """
+
+    def __init__(self, text: str, *, block: int | None = None):
+        self.block = block
+        super().__init__(text)
 
 
 class RunError(DarklineError):

@@ -8,7 +8,6 @@ numbers. A kernel owns a ``draws`` array for each event (see `new_draws`) and pa
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from daq.jit import Array, kernel
 # Streams: which part of the simulation asks. Two parts never share a stream, so adding a draw to one of them leaves
 # the numbers of the others as they were.
 STREAM_BEAM, STREAM_CHOICE, STREAM_PROCESS, STREAM_DETECTOR, STREAM_PRIMITIVES = range(5)
+STREAM_BEAM_TIMES, STREAM_TRACK_PRIMITIVES = 5, 6
 
 
 @kernel
@@ -68,7 +68,7 @@ def _refill(draws: Array) -> None:
 
 
 @kernel
-def uniform(draws: Array) -> Any:
+def uniform(draws: Array) -> float:
     """Return the next number, uniform in the open interval (0, 1), 32 bits fine: float64."""
     if draws[10] >= np.uint64(4):
         _refill(draws)
@@ -78,14 +78,14 @@ def uniform(draws: Array) -> Any:
 
 
 @kernel
-def normal(draws: Array) -> Any:
+def normal(draws: Array) -> float:
     """Return the next standard normal number (Box and Muller, one of the pair): float64."""
     radius = math.sqrt(-2.0 * math.log(uniform(draws)))
     return radius * math.cos(2.0 * math.pi * uniform(draws))
 
 
 @kernel
-def exponential(draws: Array) -> Any:
+def exponential(draws: Array) -> float:
     """Return the next exponential number of mean 1: float64."""
     return -math.log(uniform(draws))
 

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from daq.errors import InputError
 
@@ -74,16 +74,30 @@ class SourceSettings(Settings):
 class ReplaySettings(Settings):
     """How files of users are read; see docs/replay.md."""
 
-    level: Literal["auto", "particles", "reconstruction"] = "auto"
-    """Particles go through the detector response, reconstructed tracks and clusters only through the primitives."""
+    level: Literal["auto", "particles", "reconstruction", "events"] = "auto"
+    """Particles go through the detector response, reconstructed tracks and clusters only through the primitives;
+    events (all columns of the event model, as spooled) keep their primitives."""
     tree: str | None = None
     """Name of the ROOT tree; the only tree of the file if not given."""
-    columns: dict[str, str] = {}
-    """Column map: field of the event model -> branch or column of the file."""
+    columns: dict[str, tuple[str, ...]] = {}
+    """Column map: field of the event model -> column of the file, or several flat columns, one an object."""
     rate_hz: float = Field(default=10_000.0, gt=0)
     """Mean rate at which the replayed events collide [Hz]."""
     luminosity_fb: float | None = Field(default=None, gt=0)
     """Integrated luminosity that the files stand for [fb-1], if they have one."""
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _plain(cls, columns: Any) -> Any:
+        """Take ``tracks.d0_cm = ..``, a table in TOML, like ``"tracks.d0_cm" = ..``; one name is a list of one."""
+        if not isinstance(columns, dict):
+            return columns
+        fields = {
+            key if field is None else f"{key}.{field}": names
+            for key, value in columns.items()
+            for field, names in (value.items() if isinstance(value, dict) else ((None, value),))
+        }
+        return {field: (names,) if isinstance(names, str) else names for field, names in fields.items()}
 
 
 class StreamSettings(Settings):

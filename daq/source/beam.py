@@ -1,0 +1,119 @@
+"""The beam clock: when events collide.
+
+SuperKEKB's radio frequency is 508.887 MHz; a turn of 5120 buckets is 1280 ticks of four buckets, 7.861 ns each. The
+collision times are a Poisson process, rounded down to ticks. All clock arithmetic is on integer ticks, so nothing
+drifts in a long run.
+
+Event k's time may depend on (seed, run, k) alone, though a Poisson process is a sum over all earlier events. So events
+come in groups of 1024 on a fixed grid: the time of 1024 collisions is a Gamma(1024) number, and given the last of them
+the other 1023 are uniform and sorted. Both are drawn from the group's own counter; only the group times are summed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from daq.event import InjectionRing, TimType
+from daq.jit import Array, kernel
+from daq.philox import STREAM_BEAM, STREAM_BEAM_TIMES, exponential, new_draws, normal, start, uniform
+from daq.settings import BeamSettings
+
+RF_HZ = 508.887e6
+TICK_NS = 4e9 / RF_HZ
+TICKS_A_TURN = 1280
+_GROUP = 1024
+
+
+class Beam:
+    """Collision times of one run, at constant rate and luminosity and without injections."""
+
+    def __init__(self, settings: BeamSettings, *, rate_hz: float, seed: int, run: int):
+        self.rate_hz = rate_hz
+        self._luminosity_cm2_s = settings.luminosity_cm2_s
+        self._seed, self._run = seed, run
+        self._group_ends = np.zeros(1, dtype=np.int64)  # [g] is the end of group g - 1 [ticks]; grows as needed
+
+    def stamp(self, first: int, count: int) -> dict[str, Array]:
+        """Return the columns of the event model that the clock fills, for ``count`` events from ``first``."""
+        ticks = self._ticks(first, count)
+        return {
+            "run": np.full(count, self._run, dtype="<u4"),
+            "event": np.arange(first, first + count, dtype="<u8"),
+            "time_ns": _to_ns(ticks),
+            "bunch": (ticks % TICKS_A_TURN).astype("<u2"),
+            "t_injection_us": np.full(count, np.inf, dtype="<f4"),
+            "injection_ring": np.full(count, InjectionRing.NONE, dtype="|u1"),
+            "tim_type": np.full(count, TimType.PHYSICS, dtype="|u1"),
+        }
+
+    def interval_ns(self, first: int, count: int) -> tuple[int, int]:
+        """Return the stretch [begin, end) of the run that belongs to these events.
+
+        It reaches from the first of them (for event 0: from the start of the run) to the first that follows, so
+        the intervals of consecutive ranges tile the run.
+        """
+        return self._time_ns(first) if first else 0, self._time_ns(first + count) if first + count else 0
+
+    def delivered_fb(self, begin_ns: int, end_ns: int) -> float:
+        """Return the luminosity delivered in the interval [fb-1]."""
+        return self._luminosity_cm2_s * 1e-9 * (end_ns - begin_ns) * 1e-39  # 1 fb-1 = 1e39 cm-2
+
+    def _time_ns(self, event: int) -> int:
+        return int(_to_ns(self._ticks(event, 1))[0])
+
+    def _ticks(self, first: int, count: int) -> Array:
+        first_group, end_group = first // _GROUP, -(-(first + count) // _GROUP)
+        self._extend(end_group)
+        ticks = np.empty((end_group - first_group) * _GROUP, dtype=np.int64)
+        _fill_groups(self._seed, self._run, STREAM_BEAM_TIMES, first_group, self._group_ends, ticks.reshape(-1, _GROUP))
+        return ticks[first - first_group * _GROUP :][:count]
+
+    def _extend(self, n_groups: int) -> None:
+        known = self._group_ends.size - 1
+        if n_groups > known:
+            wanted = max(n_groups, 2 * known)
+            lengths = np.empty(wanted - known, dtype=np.int64)
+            _group_lengths(self._seed, self._run, STREAM_BEAM, known, _GROUP, RF_HZ / 4 / self.rate_hz, lengths)
+            self._group_ends = np.concatenate([self._group_ends, self._group_ends[-1] + np.cumsum(lengths)])
+
+
+def _to_ns(ticks: Array) -> Array:
+    return np.rint(ticks * TICK_NS).astype("<i8")
+
+
+@kernel
+def _gamma(draws: Array, shape: float) -> float:
+    """Return a Gamma(shape >= 1) number of scale 1; Marsaglia and Tsang, ACM TOMS 26 (2000) 363."""
+    d = shape - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        x = normal(draws)
+        v = (1.0 + c * x) ** 3
+        if v > 0.0 and math.log(uniform(draws)) < 0.5 * x * x + d - d * v + d * math.log(v):
+            return d * v
+
+
+@kernel
+def _group_lengths(seed: int, run: int, stream: int, first: int, size: int, ticks_an_event: float, out: Array) -> None:
+    draws = new_draws()
+    for i in range(out.size):
+        start(draws, seed, run, first + i, stream)
+        out[i] = np.int64(math.ceil(_gamma(draws, float(size)) * ticks_an_event))
+
+
+@kernel
+def _fill_groups(seed: int, run: int, stream: int, first: int, ends: Array, out: Array) -> None:
+    draws = new_draws()
+    gaps = np.empty(out.shape[1])
+    for i in range(out.shape[0]):
+        start(draws, seed, run, first + i, stream)
+        begin, length = ends[first + i], ends[first + i + 1] - ends[first + i]
+        # Sorted uniform numbers are the running sum of exponential gaps over their total.
+        total = 0.0
+        for j in range(gaps.size):
+            total += exponential(draws)
+            gaps[j] = total
+        for j in range(gaps.size):
+            out[i, j] = begin + np.int64(gaps[j] / total * length)

@@ -1,0 +1,199 @@
+"""Generators against closed forms: angles, radiation, four-momentum, masses, and the exact three-photon rate."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from daq.settings import BeamSettings
+from daq.source.kinematics import ALPHA, ELECTRON_GEV, GEV2_NB, collision_frame
+from daq.source.particles import Particles
+from daq.source.processes import Kind, ProcessTable, generate, radiator_integral, radiator_slope
+
+FRAME = collision_frame(BeamSettings())
+S = FRAME.sqrt_s_gev**2
+N = 100_000
+EDGE = math.cos(math.radians(15))
+
+
+def make(kind: Kind, n: int = N, *, edge: float = EDGE, mass: float = 0.0, ctau: float = 0.0, pair_mass: float = 2.0):
+    """Return n events of one process."""
+    table = ProcessTable(*(np.array([value]) for value in (kind, -edge, edge, pair_mass, mass, ctau)))
+    return generate(table, np.zeros(n, int), np.arange(n, dtype=np.uint64), frame=FRAME, seed=5, run=1)
+
+
+def cm_momenta(particles: Particles):
+    """Return the four-momenta in the CM, one row a particle."""
+    return np.stack([particles.px, particles.py, particles.pz, particles.energy], axis=1) @ FRAME.to_cm.T
+
+
+def event_of(particles: Particles):
+    return np.repeat(np.arange(len(particles)), np.diff(particles.offsets))
+
+
+def agrees(values, density, low: float, high: float, bins: int = 20) -> bool:
+    """Tell whether the histogram of values follows the density (chi-square, 0.1 % level)."""
+    edges = np.linspace(low, high, bins + 1)
+    counts = np.histogram(values, edges)[0]
+    fine = np.linspace(low, high, 200 * bins + 1)
+    weights = density(0.5 * (fine[1:] + fine[:-1])).reshape(bins, 200).sum(axis=1)
+    expected = counts.sum() * weights / weights.sum()
+    return float(((counts - expected) ** 2 / expected).sum()) < chi2.ppf(0.999, bins - 1)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_four_momentum_is_conserved(kind):
+    """Every event adds up to the two beams, and every particle is on its mass shell."""
+    particles = make(kind, 20_000, mass=3.0)
+    total = FRAME.to_lab @ [0, 0, 0, FRAME.sqrt_s_gev]
+    for name, beams in zip(("px", "py", "pz", "energy"), total, strict=True):
+        sums = np.add.reduceat(getattr(particles, name), particles.offsets[:-1])
+        assert np.abs(sums - beams).max() < 1e-9
+    shell = {11: ELECTRON_GEV, 13: 0.1056583755, 22: 0.0}
+    squared = particles.energy**2 - particles.px**2 - particles.py**2 - particles.pz**2
+    masses = np.array([shell[abs(code)] for code in particles.pdg])
+    assert np.all(np.abs(squared - masses**2) < 1e-9 * (1 + particles.energy**2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "edge", "density"),
+    [
+        (Kind.BHABHA, EDGE, lambda c: ((3 + c**2) / (1 - c)) ** 2),
+        (Kind.GAMMA_GAMMA, EDGE, lambda c: (1 + c**2) / (1 - c**2)),
+        (Kind.MU_PAIR, 1.0, lambda c: 1 + c**2),
+    ],
+)
+def test_angles_of_events_without_radiation(kind, edge, density):
+    """Where nothing is radiated the first particle follows the leading order in the CM."""
+    particles = make(kind, edge=edge)
+    first = particles.offsets[:-1][np.diff(particles.offsets) == 2]
+    momenta = cm_momenta(particles)[first]
+    cosines = momenta[:, 2] / np.linalg.norm(momenta[:, :3], axis=1)
+    assert agrees(cosines, density, -edge, edge)
+    assert agrees(np.arctan2(momenta[:, 1], momenta[:, 0]), np.ones_like, -math.pi, math.pi)
+    if kind is Kind.BHABHA:
+        assert set(particles.pdg[first]) == {11}
+
+
+def test_initial_radiation_has_the_exponentiated_spectrum():
+    """The radiated fraction of mu pairs against the integral of the radiator.
+
+    Two photons mark the event where the first is the initial-state one; none means that both were below 1e-4.
+    """
+    particles = make(Kind.MU_PAIR, edge=1.0, pair_mass=1.0)
+    count, first = np.diff(particles.offsets), particles.offsets[:-1]
+    slope, final = radiator_slope(S, ELECTRON_GEV), radiator_slope(S, 0.1056583755)
+
+    def below(x):
+        return radiator_integral(S, math.sqrt(S * (1 - x))) / radiator_integral(S, 1.0)
+
+    silent_final = 1e-4**final / (1 - final / (1 + final) + final / (2 * (2 + final)))
+    assert abs((count == 2).mean() - below(1e-4) * silent_final) < 0.01
+    x = 2 * cm_momenta(particles)[first[count == 4] + 2, 3] / FRAME.sqrt_s_gev
+    # The lighter the pair, the less often it radiates: undo what the second photon selects.
+    slopes = 2 * ALPHA / math.pi * (np.log(S * (1 - x) / 0.1056583755**2) - 1)
+    radiates = 1 - 1e-4**slopes / (1 - slopes / (1 + slopes) + slopes / (2 * (2 + slopes)))
+    for cut in (0.01, 0.05, 0.5):
+        expected = (below(cut) - below(1e-4)) / (1 - below(1e-4))
+        assert abs(np.average(x < cut, weights=1 / radiates) - expected) < 0.015
+    assert math.isclose(below(1e-4) * radiator_integral(S, 1.0), 1e-4**slope, rel_tol=1e-4)
+
+
+def test_radiator_slope_is_the_published_one():
+    """beta = 0.0877 at 10.58 GeV; with a falling cross-section more is radiated, never less."""
+    assert math.isclose(radiator_slope(10.58**2, ELECTRON_GEV), 0.0877, rel_tol=1e-3)
+    assert 1 < radiator_integral(S, 2.0) < radiator_integral(S, 0.5) < 1.3
+
+
+def test_born_cross_sections():
+    """The numbers of configs/processes: leading order at 15-165 deg, Bhabha 120.6 nb and gamma gamma 3.596 nb."""
+    c = np.linspace(-EDGE, EDGE, 400_001)
+    bhabha = math.pi * ALPHA**2 / (2 * S) * np.trapezoid(((3 + c**2) / (1 - c)) ** 2, c) * GEV2_NB
+    photons = math.pi * ALPHA**2 / S * np.trapezoid((1 + c**2) / (1 - c**2), c) * GEV2_NB
+    assert math.isclose(bhabha, 120.6, rel_tol=1e-3)
+    assert math.isclose(photons, 3.596, rel_tol=1e-3)
+    assert math.isclose(bhabha * radiator_integral(S, 2.0), 132.4, rel_tol=1e-3)
+
+
+def exact_three_photon_pb(selected, n: int) -> tuple[float, float]:
+    """Return tree-level sigma(e+e- -> gamma gamma gamma) [pb] of selected events, times x^beta, and its error.
+
+    An independent calculation: flat three-body phase space, all of the matrix element of Berends and Kleiss as weight.
+    """
+    rng = np.random.default_rng(11)
+    x1, x2 = rng.random((2, n))
+    inside = x1 + x2 > 1
+    x1, x2 = x1[inside], x2[inside]
+    x = np.stack([x1, x2, 2 - x1 - x2])
+    axis, side = rng.normal(size=(2, 3, x1.size))
+    axis /= np.linalg.norm(axis, axis=0)
+    side -= axis * (side * axis).sum(axis=0)
+    side /= np.linalg.norm(side, axis=0)
+    cosine = 1 - 2 * (x1 + x2 - 1) / (x1 * x2)
+    first, second = x1 * axis, x2 * (cosine * axis + np.sqrt(1 - cosine**2) * side)
+    k = 0.5 * FRAME.sqrt_s_gev * np.stack([first, second, -first - second])
+    energy = 0.5 * FRAME.sqrt_s_gev * x
+    a, b = (energy - k[:, 2]) / FRAME.sqrt_s_gev, (energy + k[:, 2]) / FRAME.sqrt_s_gev
+    element = (a * b * (a**2 + b**2)).sum(axis=0) / (a * b).prod(axis=0)
+    softest = np.take_along_axis(x, (a * b).argmin(axis=0)[None], axis=0)[0]
+    weight = element * softest ** radiator_slope(S, ELECTRON_GEV)
+    weight *= selected(np.concatenate([k, energy[:, None]], axis=1))
+    scale = 0.5 * 16 * (4 * math.pi * ALPHA) ** 3 / (8 * S) / (128 * math.pi**3) / 6 * GEV2_NB * 1e3
+    return scale * weight.mean(), scale * weight.std() / math.sqrt(weight.size)
+
+
+def test_hard_third_photon_comes_at_the_exact_rate():
+    """Three photons above 0.5 GeV at 25-155 deg in the CM, against an integral of the exact matrix element."""
+
+    def selected(k):
+        cosine = k[..., 2, :] / k[..., 3, :]
+        return ((np.abs(cosine) < math.cos(math.radians(25))) & (k[..., 3, :] > 0.5)).all(axis=0)
+
+    expected, error = exact_three_photon_pb(selected, 400_000)
+    particles = make(Kind.GAMMA_GAMMA, 400_000)
+    momenta = cm_momenta(particles)
+    good = (np.abs(momenta[:, 2] / momenta[:, 3]) < math.cos(math.radians(25))) & (momenta[:, 3] > 0.5)
+    passed = np.bincount(event_of(particles), weights=good) >= 3
+    sigma = 3860 * passed.mean()
+    assert abs(sigma - expected) < 4 * math.hypot(error, sigma / math.sqrt(passed.sum())) + 0.01 * expected
+
+
+def test_alp_recoils_at_its_mass():
+    """The recoil photon is monochromatic and follows 1 + c^2; the other two have the mass of the ALP."""
+    mass = 3.0
+    particles = make(Kind.ALP_GAMMA_GAMMA, edge=1.0, mass=mass)
+    k = cm_momenta(particles).reshape(N, 3, 4)
+    assert np.allclose(k[:, 0, 3], (S - mass**2) / (2 * FRAME.sqrt_s_gev), rtol=1e-9)
+    pair = k[:, 1] + k[:, 2]
+    assert np.allclose(pair[:, 3] ** 2 - (pair[:, :3] ** 2).sum(axis=1), mass**2, rtol=1e-6)
+    assert agrees(k[:, 0, 2] / k[:, 0, 3], lambda c: 1 + c**2, -1, 1)
+    # Isotropic decay: the energy of a daughter is flat between its ends.
+    low, high = 0.5 * (pair[0, 3] - np.linalg.norm(pair[0, :3])), 0.5 * (pair[0, 3] + np.linalg.norm(pair[0, :3]))
+    assert agrees(k[:, 1, 3], np.ones_like, low, high)
+
+
+def test_alp_flies_its_decay_length():
+    """The daughters start at one point, along the ALP, at exponential distance ctau p/m; the prompt photon at 0."""
+    particles = make(Kind.ALP_GAMMA_GAMMA, edge=1.0, mass=1.0, ctau=2.0)
+    vertex = np.stack([particles.x, particles.y, particles.z], axis=1).reshape(N, 3, 3)
+    momentum = np.stack([particles.px, particles.py, particles.pz], axis=1).reshape(N, 3, 3)
+    assert not vertex[:, 0].any()
+    assert np.array_equal(vertex[:, 1], vertex[:, 2])
+    alp = momentum[:, 1] + momentum[:, 2]
+    assert np.allclose(np.cross(alp, vertex[:, 1]), 0, atol=1e-6)
+    proper = (vertex[:, 1] * alp).sum(axis=1) / (alp**2).sum(axis=1)
+    assert np.all(proper > 0)
+    assert abs(proper.mean() / 2.0 - 1) < 5 / math.sqrt(N)
+
+
+def test_an_event_does_not_depend_on_its_neighbours():
+    """The same event number gives the same particles in whatever company."""
+    table = ProcessTable(*(np.array(row) for row in zip(*[(k, -0.9, 0.9, 2.0, 1.0, 0.1) for k in Kind], strict=True)))
+    process = np.arange(400) % len(Kind)
+    events = np.arange(400, dtype=np.uint64)
+    chosen = np.array([7, 399, 0, 42])
+    whole = generate(table, process, events, frame=FRAME, seed=9, run=2).take(chosen)
+    some = generate(table, process[chosen], events[chosen], frame=FRAME, seed=9, run=2)
+    for name in ("offsets", *Particles.PARTICLE_FIELDS, *Particles.EVENT_FIELDS):
+        assert np.array_equal(getattr(whole, name), getattr(some, name)), name
