@@ -187,7 +187,8 @@ def gather(offsets: Array, chosen: Array) -> tuple[Array, Array]:
 class EventBatch:
     """N events as a struct of arrays; ``batch["tracks.d0_cm"]`` is the array of that name in `LAYOUT`.
 
-    Groups that are not given are empty, scalars that are not given are zero.
+    Groups that are not given are empty, scalars that are not given are zero. All arrays are read-only and contiguous,
+    wherever they come from (a source, the wire, a file): numba compiles any other form as a type of its own.
 
     Raises
     ------
@@ -205,7 +206,9 @@ class EventBatch:
             raise EventError("no such array in the event model", key=unknown)
         for name, dtype in LAYOUT.items():
             given = arrays.get(name)
-            self._arrays[name] = self._default(name, dtype) if given is None else np.asarray(given, dtype=dtype)
+            array = self._default(name, dtype) if given is None else np.ascontiguousarray(given, dtype=dtype).view()
+            array.flags.writeable = False
+            self._arrays[name] = array
         if check:
             self.check()
 

@@ -57,3 +57,19 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 def kernel(function: F) -> F:
     """Compile ``function``: cached on disk, without the GIL, IEEE arithmetic (decisions must not depend on the CPU)."""
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+
+def kernel_inline(function: F) -> F:
+    """Compile as `kernel`, but pasted into its callers: for the small steps of a hot loop, where calls cost most."""
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function))
+
+
+def read_only(array: Array) -> Array:
+    """Return a contiguous, aligned, read-only view of an array (a copy only if it is not contiguous and aligned).
+
+    To numba a writeable array and a read-only one are two types, and every combination of them is a compilation of its
+    own; kernels that only read their columns are given all of them so.
+    """
+    view = np.require(array, requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view

@@ -118,8 +118,9 @@ class _Chunk:
         """Return the events of these arrays; clusters that tracks name count as theirs."""
         batch = EventBatch(self.size, arrays)
         check_events(batch, self._path, self._first)
-        batch["clusters.is_track"][batch["clusters.offsets"][matched_events(batch)] + batch["tracks.clusters"]] = True
-        return batch
+        is_track = batch["clusters.is_track"].copy()
+        is_track[batch["clusters.offsets"][matched_events(batch)] + batch["tracks.clusters"]] = True
+        return EventBatch(self.size, batch.arrays() | {"clusters.is_track": is_track})
 
     def scalar(self, field: str, names: list[str]) -> Array:
         """Return a field that is one number an event."""

@@ -1,0 +1,396 @@
+"""How the rooms are joined to a chain: which stage runs where, and what run.json says of it.
+
+`darkline.py` is the command line; this module alone knows all rooms of the online side. A run is carried out by
+processes (see `daq.stream`); `simulate` takes the same source, L1 and HLT through the same functions in one process,
+for signal shapes and efficiencies.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+
+from daq import __version__
+from daq.errors import InputError
+from daq.event import EventBatch, Outcome
+from daq.run_directory import INPUT, RunFile, create, read_run
+from daq.settings import RunSettings, load, parse, read_toml
+from daq.source.mix import MixSource, ProcessSettings, Source
+from daq.source.replay import ReplaySource, stage
+from daq.stream.codec import Block, as_received
+from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
+from hlt.emulator import HltEmulator
+from hlt.menu import HltMenu
+from triggers.emulator import L1Emulator
+from triggers.menu import L1Menu
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from daq.event import Array
+    from offline.search import Search
+    from offline.shapes import Shapes
+
+ROOT = Path(__file__).resolve().parent
+
+EXACT = (
+    "L1 logic of the lines that the menu has: ECL clusters and bits, CDC counting bits, menu algebra (Belle II).",
+    "HLT filter variables, two-track vertex fit and cut language (Belle II).",
+    "Prescales, dead time and luminosity: every event and every second is accounted for.",
+)
+"""What the emulation does as the experiment's public software does it, for the report."""
+APPROXIMATE = (
+    "The detector is a parametrised response, not a simulation of Belle II.",
+    "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
+    "Radiation is leading-logarithmic: initial-state photons from a radiator, no full matrix element.",
+    "Hadronic and tau events are drawn from about 2,000 generator events, turned in azimuth.",
+    "The ECL table of CM angles and energies is computed from cell positions, not that of the firmware.",
+)
+"""What is approximate or a surrogate, for the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What every process of a run needs to know: settings and menus, and so the meaning of every bit."""
+
+    settings: RunSettings
+    l1: L1Menu
+    hlt: HltMenu
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> Chain:
+        """Load the menus that the settings name; raise `InputError` for what is wrong with them."""
+        return cls(settings, L1Menu.load(settings.l1.menu), HltMenu.load(settings.hlt.menu))
+
+    @property
+    def menu_hash(self) -> int:
+        """Return one number for both menus; blocks of a run with other menus are refused."""
+        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {self.hlt.hash}".encode())
+
+    @property
+    def bit_names(self) -> dict[str, list[str]]:
+        """Return the names behind the bits of each table of trigger results."""
+        l1, hlt = list(self.l1.line_names), list(self.hlt.line_names)
+        return {"l1": l1, "l1_raw": l1, "hlt": hlt, "hlt_raw": hlt}
+
+    @property
+    def menus(self) -> dict[str, Any]:
+        """Return what run.json says of the menus: everything that decides, and the prescale of every line."""
+        return {
+            "l1": {
+                "name": self.l1.name,
+                "timing": self.l1.timing.model_dump(),
+                "lines": {line.name: line.prescale for line in self.l1.lines},
+                "logic": {line.name: line.logic for line in self.l1.lines},
+            },
+            "hlt": {
+                **self.hlt.model_dump(mode="json", exclude={"line"}),
+                "lines": {line.name: line.prescale for line in self.hlt.line},
+                "cuts": {line.name: line.cut for line in self.hlt.line},
+            },
+        }
+
+    def l1_stage(self) -> L1Stage:
+        """Return the L1 of this run."""
+        emulator = L1Emulator(self.l1, seed=self.settings.seed, beam=self.settings.beam)
+        return L1Stage(emulator, round(self.settings.beam.section_s * 1e9))
+
+    def hlt_stage(self) -> HltStage:
+        """Return the HLT of this run."""
+        emulator = HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam)
+        return HltStage(emulator, self.l1.line_names)
+
+
+class L1Stage:
+    """The L1 on blocks: keeps the accepted events, and books every event and its dead time by luminosity section."""
+
+    def __init__(self, emulator: L1Emulator, section_ns: int):
+        self._emulator, self._section_ns = emulator, section_ns
+
+    def __call__(self, block: Block, state: list[int] | None) -> tuple[Block, list[int]]:
+        """Return the block with its L1-accepted events, and the state that the next block starts from."""
+        began = time.perf_counter()
+        result = self._emulator.process(block.events, None if state is None else np.array(state, dtype=np.int64))
+        latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.n_events)
+        accepted = result.outcome == Outcome.KEPT
+        kept = np.flatnonzero(accepted)
+        tables = {
+            "all.outcome": result.outcome,
+            "all.l1_words": result.psnm,
+            "kept.l1": result.psnm[kept],
+            "kept.l1_raw": result.ftdl[kept],
+            "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
+        }
+        sections = self._sections(block.events["time_ns"] // self._section_ns, result.outcome, result.dead_ns)
+        notes = block.notes | {"sections": sections}
+        return _replace(block, block.events.take(kept), tables, notes), [int(number) for number in result.state]
+
+    def _sections(self, section: Array, outcome: Array, dead_ns: dict[str, Array]) -> dict[str, list[int]]:
+        numbers, place = np.unique(section, return_inverse=True)
+        columns = {"generated": np.ones_like(place), "l1_accepted": (outcome == Outcome.KEPT).astype(np.int64)}
+        columns |= {f"dead_ns_{cause}": lost for cause, lost in dead_ns.items()}
+        sums = {name: np.zeros(numbers.size, dtype=np.int64) for name in columns}
+        for name, values in columns.items():
+            np.add.at(sums[name], place, values)
+        return {"section": numbers.tolist(), **{name: values.tolist() for name, values in sums.items()}}
+
+
+class HltStage:
+    """The HLT on blocks of L1-accepted events."""
+
+    def __init__(self, emulator: HltEmulator, l1_names: Iterable[str]):
+        self._emulator, self._l1_names = emulator, tuple(l1_names)
+
+    def __call__(self, block: Block) -> Block:
+        """Return the block with its HLT-accepted events."""
+        began = time.perf_counter()
+        l1 = {}
+        for place, name in enumerate(self._l1_names):
+            l1[name] = bit_column(block.tables["kept.l1"], place)
+            l1[f"raw_{name}"] = bit_column(block.tables["kept.l1_raw"], place)
+        result = self._emulator.process(block.events, l1)
+        latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.events.size)
+        outcome = np.array(block.tables["all.outcome"])
+        alive = np.flatnonzero(outcome == Outcome.KEPT)
+        outcome[alive[~result.accept]] = Outcome.HLT_REJECTED
+        kept = np.flatnonzero(result.accept)
+        tables = {name: table[kept] if name.startswith("kept.") else table for name, table in block.tables.items()}
+        tables |= {
+            "all.outcome": outcome,
+            "kept.hlt": result.prescaled[kept],
+            "kept.hlt_raw": result.raw[kept],
+            "kept.hlt_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
+            "kept.hlt_over_cap": result.over_cap[kept],
+        }
+        return _replace(block, block.events.take(kept), tables, block.notes)
+
+
+def bit_column(words: Array, place: int) -> Array:
+    """Return bit ``place`` of every row of (N, W) words as booleans."""
+    return (words[:, place // 64] >> np.uint64(place % 64) & np.uint64(1)).astype(bool)
+
+
+def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: dict[str, Any]) -> Block:
+    return Block(block.number, block.first_event, block.n_events, events, tables, notes)
+
+
+# ---- a run
+
+
+def load_run(config: Path, **overrides: Any) -> RunSettings:
+    """Return the settings of a run; ``overrides`` that are not None replace those of the file."""
+    settings = load(config, RunSettings)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return parse(settings.model_dump() | given, RunSettings, file=config) if given else settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run whose directory is made and whose input is checked; it only remains to carry it out."""
+
+    directory: Path
+    run: RunFile
+    source: Source
+
+
+def plan_run(settings: RunSettings, directory: Path, *, overwrite: bool = False) -> Plan:
+    """Check everything and make the run directory; raise `InputError` before anything is made if it is wrong."""
+    if settings.source.kind == "replay":
+        raise InputError("a replay needs files: darkline replay FILES ...", key="[source] kind", value="replay")
+    source = MixSource(settings)
+    run = _run_file(settings, source)
+    create(directory, run, overwrite=overwrite)
+    return Plan(directory, run, source)
+
+
+def plan_replay(settings: RunSettings, files: Sequence[Path], directory: Path, *, overwrite: bool = False) -> Plan:
+    """Read and check all files, then make the run directory, with the events of the files in its folder ``input``."""
+    if settings.source.kind != "replay":
+        raise InputError('must be "replay"', key="[source] kind", value=settings.source.kind)
+    Chain.of(settings)  # a mistake in a menu shows before long files are read
+    staged = directory.with_name(f".{directory.name}.input")
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        stage(files, settings, staged)
+        source = ReplaySource(settings, staged)
+        run = _run_file(settings, source, files=[str(path) for path in files])
+        create(directory, run, overwrite=overwrite)
+        staged.rename(directory / INPUT)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return Plan(directory, run, ReplaySource(settings, directory / INPUT))
+
+
+def plan_resume(directory: Path) -> Plan:
+    """Take up a run where its manifest ends."""
+    run = read_run(directory)
+    return Plan(directory, run, open_source(run.settings, directory))
+
+
+def open_source(settings: RunSettings, directory: Path) -> Source:
+    """Return the source of the run in a directory."""
+    return ReplaySource(settings, directory / INPUT) if settings.source.kind == "replay" else MixSource(settings)
+
+
+def _run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
+    chain = Chain.of(settings)
+    return RunFile(
+        settings=settings,
+        n_events=source.n_events,
+        menu_hash=chain.menu_hash,
+        bit_names={name: tuple(names) for name, names in chain.bit_names.items()},
+        about={
+            "process_names": list(source.process_names),
+            **chain.menus,
+            "versions": {
+                "darkline": __version__,
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("numpy", "numba", "polars", "pyzmq")},
+            },
+            **about,
+        },
+    )
+
+
+def carry_out(plan: Plan, *, on_status: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
+    """Start the processes of a run, see it through, and return its summary."""
+    from daq.stream.supervisor import supervise
+
+    return supervise(
+        plan.directory,
+        plan.run,
+        nursery_command=[sys.executable, str(ROOT / "darkline.py"), "nursery"],
+        delivered_fb=plan.source.delivered_fb,
+        on_status=on_status,
+        resume=True,  # the directory is made: a new run goes on from an empty manifest
+    )
+
+
+def run_node(place: Place) -> None:
+    """Be one process of a run: its node, its stage, its /metrics."""
+    from monitors.exporter import serve
+
+    node = Node(place)
+    node.metrics_url = serve(node.statistics, place.role, place.slot)
+    settings = node.run.settings
+    match place.role:
+        case "source":
+            run_source(node, BlockMaker(open_source(settings, place.run_directory), node.run))
+        case "l1":
+            run_ordered_stage(node, Chain.of(settings).l1_stage())
+        case "hlt":
+            run_stage(node, Chain.of(settings).hlt_stage())
+        case "spool":
+            run_spool(node)
+
+
+class BlockMaker:
+    """The source of a run as blocks."""
+
+    def __init__(self, source: Source, run: RunFile):
+        self._source, self._run = source, run
+
+    def __call__(self, number: int) -> Block:
+        """Return a block of the run."""
+        first, count = self._run.block_range(number)
+        begin_ns, end_ns = self._source.interval_ns(first, count)
+        notes = {"begin_ns": begin_ns, "end_ns": end_ns}
+        return Block(number, first, count, self._source.block(first, count), {}, notes)
+
+
+# ---- the chain in one process
+
+
+def blocks_in_process(settings: RunSettings) -> Iterator[Block]:
+    """Yield every block of a run with its kept events; the functions of the stream, without the stream."""
+    chain, source = Chain.of(settings), MixSource(settings)
+    l1, hlt = chain.l1_stage(), chain.hlt_stage()
+    run = _run_file(settings, source)
+    make = BlockMaker(source, run)
+    state: list[int] | None = None
+    for number in range(run.n_blocks):
+        block, state = l1(as_received(make(number)), state)
+        yield hlt(as_received(block))
+
+
+def simulate(settings: RunSettings) -> pl.DataFrame:
+    """Return the kept events of a run as they would be spooled."""
+    import polars as pl
+
+    from daq.spool import event_table
+
+    kept = [block for block in blocks_in_process(settings) if len(block.events)]
+    return pl.DataFrame(event_table(kept, Chain.of(settings).bit_names))
+
+
+def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], None]) -> Shapes:
+    """Simulate the signal of a search through the chain at each of its shape masses, and fit its shapes.
+
+    The events are those that ``settings.source.signals`` names first, with ``settings.events`` at each mass, at a rate
+    so low that none is lost to dead time: that is part of the live luminosity, not of the efficiency.
+    """
+    from offline.observables import Frame
+    from offline.shapes import SignalSample, fit_shapes
+
+    chain, signal = Chain.of(settings), settings.source.signals[0]
+
+    def samples() -> Iterator[SignalSample]:
+        for mass in search.shape_masses_gev:
+            say(f"{signal.process} at {mass:g} GeV")
+            at_mass = signal.model_copy(update={"mass_gev": mass, "cross_section_nb": 1e-6, "coupling": None})
+            source = settings.source.model_copy(update={"processes": (), "signals": (at_mass,)})
+            yield SignalSample(mass, simulate(settings.model_copy(update={"source": source})), settings.events)
+
+    lines = search.trigger.model_dump()
+    prescales = {level: {line: chain.menus[level]["lines"][line] for line in names} for level, names in lines.items()}
+    provenance = {
+        "signal": signal.process,
+        "events_per_mass": settings.events,
+        "seed": settings.seed,
+        "l1_menu": f"{chain.l1.name} {chain.l1.hash:016x}",
+        "hlt_menu": f"{chain.hlt.name} {chain.hlt.hash}",
+        "darkline": __version__,
+    }
+    return fit_shapes(search, samples(), Frame.of(settings.beam), prescales=prescales, provenance=provenance)
+
+
+def warm_up() -> None:
+    """Compile every kernel of the chain, in the form in which the stream gives it its arrays."""
+    settings = load_run(ROOT / "configs" / "runs" / "demo.toml", events=3000)
+    for _ in blocks_in_process(settings):
+        pass
+
+
+# ---- what a file is
+
+
+def check_file(path: Path) -> str:
+    """Check a TOML file of any kind and return what it is; raise `InputError` for what is wrong with it."""
+    tables = read_toml(path)
+    lines = tables.get("line")
+    if "sampler" in tables:
+        process = load(path, ProcessSettings)
+        return f"a process: {process.title}"
+    if "observables" in tables or "shape_masses_gev" in tables:
+        from offline.search import load_search
+
+        return f"a search: {load_search(path).title}"
+    if isinstance(lines, list) and any(isinstance(line, dict) and "cut" in line for line in lines):
+        return f"an HLT menu of {len(HltMenu.load(path).line)} lines"
+    if isinstance(lines, list):
+        return f"an L1 menu of {len(L1Menu.load(path).lines)} lines"
+    settings = load(path, RunSettings)
+    Chain.of(settings)
+    if settings.source.kind == "mix":
+        MixSource(settings)
+    return f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"

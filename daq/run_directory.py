@@ -1,0 +1,171 @@
+"""The directory of a run: what lies where, and who may write into it.
+
+::
+
+    run.json            all that is needed to repeat the run (`RunFile`)
+    manifest.jsonl      the ledger: one line for each durable block (daq/spool.py)
+    events/             kept events, one Parquet file a part
+    trigger_words/      outcome and L1 words of every event, one Parquet file a part
+    sections.parquet    luminosity and dead time by luminosity section (daq/summary.py)
+    summary.json        the books of the run, and whether they balance
+    log.jsonl           state changes, deaths, restarts, wire errors: one JSON object a line
+    status.json         state, blocks done, and each process of the run
+    input/              the events of a replay, as they were read from its files
+    report/             figures and pages made from the run
+
+A directory that exists is never written over unless that is asked for, and then only if it is one of ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import Field
+
+from daq.errors import InputError
+from daq.settings import RunSettings, Settings, parse
+
+RUN, MANIFEST, SECTIONS, SUMMARY, LOG, STATUS = (
+    "run.json", "manifest.jsonl", "sections.parquet", "summary.json", "log.jsonl", "status.json",
+)  # fmt: skip
+EVENTS, TRIGGER_WORDS, INPUT, REPORT = "events", "trigger_words", "input", "report"
+
+
+class RunFile(Settings):
+    """What run.json says."""
+
+    settings: RunSettings
+    n_events: int = Field(ge=0)
+    """Events to generate; a replay knows them only once its files are read."""
+    menu_hash: int = Field(ge=0, lt=2**64)
+    """Hash of all that decides; blocks of another one are refused."""
+    bit_names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Names of the bits of a kept table, lowest first: ``bit_names["l1"]`` names those of ``kept.l1``."""
+    about: dict[str, Any] = Field(default_factory=dict)
+    """Anything else worth keeping: menus, process names, versions. It decides nothing."""
+
+    @property
+    def n_blocks(self) -> int:
+        """Return the number of blocks of the run; the last one may be shorter."""
+        return -(-self.n_events // self.settings.stream.block_events)
+
+    def block_range(self, number: int) -> tuple[int, int]:
+        """Return (first event, number of events) of a block."""
+        first = number * self.settings.stream.block_events
+        return first, min(self.settings.stream.block_events, self.n_events - first)
+
+    def part_blocks(self, number: int) -> range:
+        """Return the blocks of the part that block ``number`` belongs to; the last part may be shorter."""
+        size = self.settings.stream.blocks_per_part
+        first = number // size * size
+        return range(first, min(first + size, self.n_blocks))
+
+
+def read_run(directory: Path) -> RunFile:
+    """Read run.json; raise `InputError` if it is missing or wrong."""
+    path = directory / RUN
+    try:
+        tables = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file: not the directory of a run", file=path) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {error}", file=path) from None
+    if not isinstance(tables, dict):
+        raise InputError("must hold a JSON object", file=path)
+    return parse(tables, RunFile, file=path)
+
+
+def create(directory: Path, run: RunFile, *, overwrite: bool = False) -> None:
+    """Make the directory of a new run.
+
+    Raises
+    ------
+    InputError
+        If it exists and is not empty, unless ``overwrite`` is given and it holds a run.
+    """
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            if not overwrite:
+                raise InputError("exists already (--overwrite to lose it, --resume to go on with it)", file=directory)
+            read_run(directory)  # what is not a run of ours is not ours to delete
+            _clear(directory)
+        for name in (EVENTS, TRIGGER_WORDS):
+            (directory / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be made: {error}", file=directory) from None
+    write_json(directory / RUN, run.model_dump(mode="json"))
+
+
+def reopen(directory: Path, run: RunFile) -> None:
+    """Make sure that ``run`` is the run of this directory; raise `InputError` if it is not."""
+    before = read_run(directory)
+    for name in RunFile.model_fields.keys() - {"about"}:
+        if getattr(before, name) != getattr(run, name):
+            raise InputError("differs from the run that is to be resumed", file=directory / RUN, key=name)
+
+
+def _clear(directory: Path) -> None:
+    with lock(directory):
+        for name in (EVENTS, TRIGGER_WORDS, INPUT, REPORT):
+            if (directory / name).exists():
+                shutil.rmtree(directory / name)
+        for name in (MANIFEST, SECTIONS, SUMMARY, LOG, STATUS, RUN):  # run.json last: until then it is a run
+            (directory / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(directory: Path) -> Iterator[None]:
+    """Hold the directory for one supervisor; raise `InputError` if another one has it."""
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("a run is going on in it", file=directory) from None
+        yield
+    finally:
+        os.close(fd)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file in one step: readers see the old or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(value, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class _LogFile:
+    """Appends lines; opened for each, since they are rare and several processes write."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def msg(self, line: str) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    info = warning = error = msg
+
+
+def open_log(directory: Path, process: str) -> Any:
+    """Return a logger that appends JSON lines to log.jsonl, each with time, level and process."""
+    return structlog.wrap_logger(
+        _LogFile(directory / LOG),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        process=process,
+    )

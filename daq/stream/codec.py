@@ -1,0 +1,315 @@
+"""Blocks on the wire: a fixed header, one packed body, a checksum.
+
+A block is the unit of work: a fixed range of events and what has been decided about them so far. It travels as
+
+======== ============================================================================================
+header   `HEADER`: who, which run, which block, which schema and menu, how much follows
+body     rows of every array (u64 each), the arrays, the notes; each section starts at a multiple of 64
+trailer  xxh3-64 over header and body
+schema   names, types and row shapes of the arrays; only until the peer has seen its hash once
+======== ============================================================================================
+
+Offsets are not sent: they follow from the schema and the rows, and what does not add up to the length of the body is
+a `WireError`. Decoding copies nothing: arrays look into the received body. They are therefore always read-only,
+C-contiguous and aligned, and since numba compiles read-only arrays as a type of their own, kernels are warmed up with
+blocks of this same form, which `as_received` gives.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import xxhash
+
+from daq.errors import EventError, WireError
+from daq.event import BY_PATH, LAYOUT, Array, EventBatch
+
+MAGIC = b"DKLN"
+VERSION = 1
+ALIGN = 64
+MAX_BODY_BYTES = 1 << 30  # a thousand times a usual block: beyond it a length is a mistake, not a block
+
+HEADER = struct.Struct("<4sHHIIQQQQIIIIQ")
+"""magic, version, attempt, run, arrays, block, first event, schema hash, menu hash, events, alive, notes bytes,
+reserved (0), body bytes."""
+TRAILER = struct.Struct("<Q")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A fixed range of events of a run, with those still alive and what was decided about all of them.
+
+    ``tables`` named ``all.<name>`` have a row for each event of the range, ``kept.<name>`` a row for each alive one.
+    ``notes`` are small and of plain types.
+    """
+
+    number: int
+    first_event: int
+    n_events: int
+    events: EventBatch
+    tables: dict[str, Array] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    attempt: int = 0  # how often the source had sent it before
+
+
+class Encoded(NamedTuple):
+    """A block as bytes; ``schema`` is sent along only to peers that do not know it."""
+
+    schema_hash: int
+    schema: bytes
+    frames: tuple[bytes, memoryview, bytes]
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of header, body and trailer."""
+        return sum(len(frame) for frame in self.frames)
+
+
+class Section(NamedTuple):
+    """One array of a body."""
+
+    name: str
+    dtype: np.dtype[Any]
+    row_shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        """Return the bytes of one row."""
+        return self.dtype.itemsize * math.prod(self.row_shape)
+
+
+_EVENT_SECTIONS = tuple(
+    Section(name, dtype, (BY_PATH[name].length,) if name in BY_PATH and BY_PATH[name].length > 1 else ())
+    for name, dtype in LAYOUT.items()
+)
+
+
+@lru_cache(maxsize=64)
+def _describe(tables: tuple[Section, ...]) -> tuple[int, bytes]:
+    """Return (hash, bytes) of the schema with these tables after the arrays of the event model."""
+    sections = [(s.name, s.dtype.str, s.row_shape) for s in (*_EVENT_SECTIONS, *tables)]
+    schema = msgspec.msgpack.encode(sections)
+    return xxhash.xxh3_64_intdigest(schema), schema
+
+
+def _padded(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
+
+
+def _rows_of_table(name: str, *, n_events: int, n_alive: int) -> int | None:
+    """Return the rows that a table must have by its name, None if the name is none of ours."""
+    return {"all": n_events, "kept": n_alive}.get(name.partition(".")[0]) if "." in name else None
+
+
+class Codec:
+    """Turns the blocks of one run into bytes and back; remembers the schemas that peers have sent."""
+
+    def __init__(self, *, run: int, menu_hash: int):
+        self.run, self.menu_hash = run, menu_hash
+        self._schemas: dict[int, tuple[Section, ...]] = {}
+
+    def encode(self, block: Block) -> Encoded:
+        """Return the block as bytes; raise `ValueError` if a table has not the rows that its name promises."""
+        n_alive = len(block.events)
+        tables = {name: np.ascontiguousarray(array) for name, array in sorted(block.tables.items())}
+        for name, table in tables.items():
+            rows = _rows_of_table(name, n_events=block.n_events, n_alive=n_alive)
+            if rows != table.shape[0]:
+                raise ValueError(f"block {block.number}: table {name!r} has {table.shape[0]} rows, must have {rows}")
+        schema_hash, schema = _describe(tuple(Section(n, t.dtype, t.shape[1:]) for n, t in tables.items()))
+
+        arrays = [*block.events.arrays().values(), *tables.values()]
+        notes = msgspec.msgpack.encode(block.notes)
+        offsets = _offsets([array.nbytes for array in arrays], len(notes))
+        body = np.zeros(offsets[-1], dtype=np.uint8)
+        body[: 8 * len(arrays)].view(np.uint64)[:] = [array.shape[0] for array in arrays]
+        for offset, array in zip(offsets, arrays, strict=False):
+            body[offset : offset + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        body[offsets[-2] : offsets[-2] + len(notes)] = np.frombuffer(notes, dtype=np.uint8)
+
+        header = HEADER.pack(
+            MAGIC, VERSION, block.attempt, self.run, len(arrays), block.number, block.first_event,
+            schema_hash, self.menu_hash, block.n_events, n_alive, len(notes), 0, body.nbytes,
+        )  # fmt: skip
+        return Encoded(schema_hash, schema, (header, body.data, _checksum(header, body)))
+
+    def decode(self, frames: Sequence[Any], *, peer: str) -> Block:
+        """Return the block of these frames (any buffers: header, body, trailer, perhaps schema).
+
+        Raises
+        ------
+        WireError
+            If anything does not check out: frames missing, magic, version, length, checksum, run, menu, a schema that
+            is unknown or not ours, rows that do not fill the body, offsets that run backwards.
+        """
+        if len(frames) not in (3, 4):
+            raise WireError(f"{peer}: a block has 3 or 4 frames, this has {len(frames)}")
+        header, body, trailer = (memoryview(frame) for frame in frames[:3])
+        if len(header) != HEADER.size:
+            raise WireError(f"{peer}: header has {len(header)} bytes, must have {HEADER.size}")
+        head = _Head(*HEADER.unpack(header))
+        if head.magic != MAGIC:
+            raise WireError(f"{peer}: magic {head.magic!r}, must be {MAGIC!r}")
+        if head.version != VERSION:
+            raise WireError(f"{peer}: wire version {head.version}, must be {VERSION}")
+        if head.body_bytes != len(body) or not 0 < len(body) <= MAX_BODY_BYTES:
+            raise WireError(f"{peer}: block {head.number}: body has {len(body)} bytes, header says {head.body_bytes}")
+        if _checksum(header, body) != bytes(trailer):
+            raise WireError(f"{peer}: block {head.number}: checksum differs")
+        return _Decoder(self, head, peer).decode(body, frames[3] if len(frames) == 4 else None)
+
+    def sections(self, schema_hash: int) -> tuple[Section, ...] | None:
+        """Return the arrays that a schema names, None if it was not seen yet."""
+        return self._schemas.get(schema_hash)
+
+    def learn(self, schema_hash: int, schema: Any) -> None:
+        """Remember a schema; raise `ValueError` if it is damaged, or not that of our event model."""
+        if xxhash.xxh3_64_intdigest(schema) != schema_hash:
+            raise ValueError("schema does not have the hash in the header")
+        if schema_hash in self._schemas:
+            return
+        named = msgspec.msgpack.decode(schema, type=list[tuple[str, str, tuple[int, ...]]])
+        sections = tuple(Section(name, _plain_dtype(dtype), _row_shape(shape)) for name, dtype, shape in named)
+        if sections[: len(_EVENT_SECTIONS)] != _EVENT_SECTIONS:
+            raise ValueError("schema does not begin with the arrays of our event model")
+        self._schemas[schema_hash] = sections
+
+
+class _Head(NamedTuple):
+    """The fields of `HEADER`."""
+
+    magic: bytes
+    version: int
+    attempt: int
+    run: int
+    n_arrays: int
+    number: int
+    first_event: int
+    schema_hash: int
+    menu_hash: int
+    n_events: int
+    n_alive: int
+    notes_bytes: int
+    reserved: int
+    body_bytes: int
+
+
+class _Decoder:
+    """Reads one body whose checksum is right; what is wrong from here on is a peer that means something else."""
+
+    def __init__(self, codec: Codec, head: _Head, peer: str):
+        self.codec, self.head, self.peer = codec, head, peer
+
+    def _error(self, rule: str) -> WireError:
+        return WireError(f"{self.peer}: block {self.head.number}: {rule}", block=self.head.number)
+
+    def decode(self, body: memoryview, schema: Any) -> Block:
+        head = self.head
+        if head.run != self.codec.run:
+            raise self._error(f"run {head.run}, must be {self.codec.run}")
+        if head.menu_hash != self.codec.menu_hash:
+            raise self._error(f"menu {head.menu_hash:016x}, must be {self.codec.menu_hash:016x}")
+        if head.n_alive > head.n_events:
+            raise self._error(f"{head.n_alive} events alive of {head.n_events}")
+        sections = self._sections(schema)
+        arrays, notes = self._unpack(_as_bytes(body), sections)
+        n_model = len(_EVENT_SECTIONS)
+        tables = dict(zip((section.name for section in sections[n_model:]), arrays[n_model:], strict=True))
+        for name, table in tables.items():
+            rows = _rows_of_table(name, n_events=head.n_events, n_alive=head.n_alive)
+            if table.shape[0] != rows:
+                raise self._error(f"table {name!r} has {table.shape[0]} rows, must have {rows}")
+        try:
+            events = EventBatch(head.n_alive, dict(zip(LAYOUT, arrays, strict=False)))
+        except EventError as error:
+            raise self._error(str(error)) from None
+        return Block(head.number, head.first_event, head.n_events, events, tables, notes, head.attempt)
+
+    def _sections(self, schema: Any) -> tuple[Section, ...]:
+        head = self.head
+        try:
+            if schema is not None:
+                self.codec.learn(head.schema_hash, memoryview(schema))
+        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+            raise self._error(str(error)) from None
+        sections = self.codec.sections(head.schema_hash)
+        if sections is None:
+            raise self._error(f"unknown schema {head.schema_hash:016x}")
+        if len(sections) != head.n_arrays:
+            raise self._error(f"header announces {head.n_arrays} arrays, schema has {len(sections)}")
+        return sections
+
+    def _unpack(self, body: Array, sections: tuple[Section, ...]) -> tuple[list[Array], dict[str, Any]]:
+        table_bytes = 8 * len(sections)
+        if table_bytes > body.nbytes:
+            raise self._error("body ends inside the table of rows")
+        rows = body[:table_bytes].view(np.uint64).tolist()
+        sizes = [n * section.row_bytes for n, section in zip(rows, sections, strict=True)]
+        offsets = _offsets(sizes, self.head.notes_bytes)
+        if offsets[-1] != body.nbytes:
+            raise self._error(f"sections end at byte {offsets[-1]}, body has {body.nbytes}")
+        arrays = [
+            body[offset : offset + size].view(section.dtype).reshape((n, *section.row_shape))
+            for offset, size, section, n in zip(offsets, sizes, sections, rows, strict=False)
+        ]
+        try:
+            at = offsets[-2]
+            notes = msgspec.msgpack.decode(body[at : at + self.head.notes_bytes].data, type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            raise self._error(f"notes: {error}") from None
+        return arrays, notes
+
+
+def _offsets(sizes: Iterable[int], notes_bytes: int) -> list[int]:
+    """Return where each array starts, where the notes start, and the length of the body."""
+    arrays = list(sizes)
+    out, position = [], _padded(8 * len(arrays))
+    for size in chain(arrays, [notes_bytes]):
+        out.append(position)
+        position += _padded(size)
+    return [*out, position]
+
+
+def _checksum(header: Any, body: Any) -> bytes:
+    digest = xxhash.xxh3_64(header)
+    digest.update(body)
+    return TRAILER.pack(digest.intdigest())
+
+
+def _plain_dtype(text: str) -> np.dtype[Any]:
+    dtype = np.dtype(text)
+    if dtype.kind not in "biuf":
+        raise ValueError(f"array of type {text!r}: only numbers travel")
+    return dtype
+
+
+def _row_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if any(extent < 1 for extent in shape):
+        raise ValueError(f"rows of shape {shape}: every extent must be at least 1")
+    return shape
+
+
+def _as_bytes(body: memoryview) -> Array:
+    """Return the body as read-only bytes at an address that suits every dtype."""
+    raw = np.frombuffer(body, dtype=np.uint8)
+    if raw.ctypes.data % 8:  # small messages lie anywhere in the receive buffer of the socket
+        aligned = np.empty(raw.size // 8 + 1, dtype=np.uint64).view(np.uint8)[: raw.size]
+        aligned[:] = raw
+        raw = aligned
+    raw.flags.writeable = False
+    return raw
+
+
+def as_received(block: Block) -> Block:
+    """Return the block as a peer gets it: read-only arrays that look into one packed body."""
+    codec = Codec(run=0, menu_hash=0)
+    encoded = codec.encode(block)
+    return codec.decode((*encoded.frames, encoded.schema), peer="here")

@@ -1,0 +1,381 @@
+"""Starts the processes of a run, starts again those that die, ends them all, and closes the books.
+
+The supervisor touches no event. It watches every process by a pidfd; whoever dies is replaced at once. The rest is
+done by the stream: whoever sent to the dead one sees that it was replaced, and the source sends all blocks that are
+not done once more. Stages give the same result for the same block, and the spool knows what it has. If the supervisor
+itself dies all processes die with it, and ``resume`` goes on from the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+
+from daq.errors import RunError
+from daq.run_control import Command, RunState, move
+from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
+from daq.spool import read_manifest
+from daq.stream.node import Place
+from daq.stream.nursery import Nursery
+from daq.stream.statistics import Statistics, quantiles
+from daq.stream.transport import Port, Stop
+from daq.summary import DeliveredFb, finalise
+
+_PATIENCE_S = 2.0  # for a process to end after SIGTERM
+_DEADLY = 3  # deaths at one block that can't be chance
+
+OnStatus = Callable[[dict[str, Any]], None]
+
+
+def supervise(
+    directory: Path,
+    run: RunFile,
+    *,
+    nursery_command: Sequence[str],
+    delivered_fb: DeliveredFb,
+    on_status: OnStatus | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Carry a run through and return its summary.
+
+    Parameters
+    ----------
+    directory
+        Run directory.
+    run
+        What becomes its run.json.
+    nursery_command
+        Command of a program that calls `daq.stream.nursery.serve`; it inherits the environment.
+    delivered_fb
+        Luminosity [fb-1] delivered between two times [ns], None if unknown.
+    on_status
+        Called with what status.json says, about every ``status_s``.
+    overwrite
+        Lose the run that is in the directory.
+    resume
+        Go on with the run that is in the directory; its run.json must say the same.
+
+    Raises
+    ------
+    InputError
+        If the directory exists (without ``overwrite``) or holds another run; nothing is touched.
+    RunError
+        If the books do not balance, or a process could not be kept alive. The summary says FAILED.
+    KeyboardInterrupt
+        At the second Ctrl-C. At the first one the source makes no more blocks than complete the part at hand, what is
+        in flight becomes durable, and the summary says ``stopped_early``. SIGTERM does the same.
+    """
+    if resume:
+        reopen(directory, run)
+    else:
+        create(directory, run, overwrite=overwrite)
+    # A private directory (mode 0700) with a short name: paths of ipc sockets may not exceed 107 characters.
+    with lock(directory), tempfile.TemporaryDirectory(prefix="darkline-", ignore_cleanup_errors=True) as sockets:
+        for name in (SUMMARY, SECTIONS):
+            (directory / name).unlink(missing_ok=True)
+        return _Supervisor(directory, run, Path(sockets), nursery_command, on_status).carry_through(delivered_fb)
+
+
+class _Process:
+    """One process of the run, across its restarts."""
+
+    def __init__(self, place: Place):
+        self.place = place
+        self.pid = self.pidfd = -1
+        self.restarts = 0
+        self.frame: dict[str, Any] = {}
+        self.statistics = Statistics(place.statistics)
+
+    def born(self, pid: int) -> None:
+        """Take up the process that was just started; it may be dead already."""
+        self.pid, self.frame = pid, {}
+        with suppress(ProcessLookupError):
+            self.pidfd = os.pidfd_open(pid)
+
+    def has_died(self, timeout_s: float = 0.0) -> bool:
+        """Return whether it is dead, after waiting at most that long for it."""
+        return self.pidfd < 0 or bool(select.select([self.pidfd], [], [], timeout_s)[0])
+
+    def signal(self, which: signal.Signals) -> None:
+        """Send a signal, if it is there to get it."""
+        if self.pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, which)
+
+    def forget(self) -> None:
+        """Let go of a dead process."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        self.pid = self.pidfd = -1
+
+
+class _Supervisor:
+    def __init__(
+        self,
+        directory: Path,
+        run: RunFile,
+        sockets: Path,
+        nursery_command: Sequence[str],
+        on_status: OnStatus | None,
+    ):
+        self.directory, self.run, self.stream = directory, run, run.settings.stream
+        self._nursery_command, self._on_status = nursery_command, on_status
+        self.log = open_log(directory, "supervisor")
+        self.state = RunState.BOOTED
+        self._stop_asked = False
+        self._status_s = 0.0
+        self._blocks_done = 0
+        self._durable_before = sum(record.n_events for record in read_manifest(directory))
+        self._deaths_at: Counter[int] = Counter()
+        self._nursery: Nursery | None = None
+        self._nursery_restarts = 0
+        roles = [("spool", 0), *(("hlt", slot) for slot in range(run.settings.workers)), ("l1", 0), ("source", 0)]
+        places = [Place(role, slot, directory, sockets) for role, slot in roles]
+        self.processes = {place.name: _Process(place) for place in places}
+        self.source = self.processes["source-0"]
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._frames: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
+        self._frames.setsockopt(zmq.SUBSCRIBE, b"")
+        self._frames.bind(places[0].endpoint("status"))
+        self._control = Port.connect(
+            self._context, places[0].endpoint("source"), name="supervisor", peer="source", hwm=100
+        )
+
+    # ---- the run from begin to end
+
+    def carry_through(self, delivered_fb: DeliveredFb) -> dict[str, Any]:
+        """Return the summary of the run; raise what `supervise` raises."""
+        failure: str | None = None
+        begin_s = time.monotonic()
+        try:
+            with self._stopped_by_signals():
+                self._move(Command.CONFIGURE)
+                self._replace_nursery()
+                begin_s = time.monotonic()
+                self._move(Command.START)
+                while self._nursery is not None and not self._step(self._nursery):
+                    pass
+        except RunError as error:
+            failure = str(error)
+        except BaseException:
+            self._end()
+            self._move(Command.ABORT)
+            self._publish()
+            raise
+        wall_s = time.monotonic() - begin_s
+        self._end()
+        summary = self._close_books(delivered_fb, failure, wall_s)
+        if summary["state"] != "DONE":
+            raise RunError(failure or f"the run does not reconcile: {'; '.join(summary['problems'])}")
+        return summary
+
+    def _close_books(self, delivered_fb: DeliveredFb, failure: str | None, wall_s: float) -> dict[str, Any]:
+        if self.state is RunState.RUNNING and failure is None:
+            self._move(Command.STOP)
+        try:
+            summary = finalise(
+                self.directory,
+                self.run,
+                delivered_fb=delivered_fb,
+                stopped_early=self._stop_asked,
+                failure=failure,
+                **self._telemetry(wall_s),
+            )
+        except BaseException:
+            self._move(Command.FAIL)
+            self._publish()
+            raise
+        self._blocks_done = summary["blocks"]
+        self._move(Command.FINISH if summary["state"] == "DONE" else Command.FAIL)
+        self._publish()
+        return summary
+
+    def _step(self, nursery: Nursery) -> bool:
+        """Wait for something to happen and deal with it; return whether all blocks are done."""
+        poller = zmq.Poller()
+        poller.register(self._frames, zmq.POLLIN)
+        for fd in (nursery.pidfd, *(process.pidfd for process in self.processes.values())):
+            if fd >= 0:
+                poller.register(fd, zmq.POLLIN)
+        poller.poll(max(0, round((self._status_s - time.monotonic()) * 1000)))
+        self._take_frames()
+        self._replace_the_dead(nursery)
+        if time.monotonic() >= self._status_s:
+            self._status_s = time.monotonic() + self.stream.status_s
+            if self._stop_asked:  # said again and again: the source may be a new one
+                if self.state is RunState.RUNNING:
+                    self._move(Command.STOP)
+                self._control.send("source", Stop())
+            self._publish()
+        if failure := self.source.frame.get("failure"):
+            raise RunError(failure)
+        return bool(self.source.frame.get("finished"))
+
+    def _take_frames(self) -> None:
+        while self._frames.poll(0):
+            frame = msgspec.msgpack.decode(self._frames.recv())
+            process = self.processes[f"{frame['role']}-{frame['slot']}"]
+            if frame["pid"] == process.pid:  # else it is the last word of one that is dead
+                process.frame = frame
+        self._blocks_done = self.source.frame.get("done", self._blocks_done)
+
+    def _end(self) -> None:
+        """End all processes, the nursery last."""
+        for process in self.processes.values():
+            process.signal(signal.SIGTERM)
+        for process in self.processes.values():
+            if not process.has_died(_PATIENCE_S):
+                process.signal(signal.SIGKILL)
+                process.has_died(_PATIENCE_S)
+            process.forget()
+        if self._nursery is not None:
+            self._nursery.close()
+            self._nursery = None
+        self._control.socket.close()
+        self._frames.close()
+        self._context.term()
+
+    # ---- deaths
+
+    def _replace_the_dead(self, nursery: Nursery) -> None:
+        if nursery.has_died():
+            self._replace_nursery()
+            return
+        try:
+            for process in self.processes.values():
+                if process.has_died():
+                    pid, block = process.pid, process.statistics["current_block"]
+                    self._launch(process, nursery)
+                    self._charge(process, pid, block)
+        except ConnectionError:  # so it died of the death of the nursery
+            self._replace_nursery()
+
+    def _charge(self, process: _Process, pid: int, block: int) -> None:
+        """Count the death of a process that was at work on a block; raise `RunError` if there were too many."""
+        name = process.place.name
+        process.restarts += 1
+        where = f"at block {block}" if block >= 0 else "with no block at work"
+        self.log.warning("process died", role=name, pid=pid, restarts=process.restarts, block=block)
+        if process.restarts > self.stream.max_restarts:
+            raise RunError(f"{name} died {process.restarts} times, the last time {where}; log.jsonl has more")
+        if block >= 0:
+            self._deaths_at[block] += 1
+            if self._deaths_at[block] >= _DEADLY:
+                raise RunError(f"block {block} was at work in {_DEADLY} processes that died, the last one {name}")
+
+    def _launch(self, process: _Process, nursery: Nursery) -> None:
+        process.forget()
+        process.born(nursery.fork(process.place))
+        self.log.info("process started", role=process.place.name, pid=process.pid)
+
+    def _replace_nursery(self) -> None:
+        """Start a nursery, the first or a new one, and all processes: those of the old one died with it."""
+        while True:
+            if self._nursery is not None:
+                self._bury_nursery(self._nursery)
+            for process in self.processes.values():
+                process.signal(signal.SIGKILL)
+                process.has_died(_PATIENCE_S)
+            self._nursery = Nursery(self._nursery_command)
+            with suppress(ConnectionError):  # it died again: bury this one too
+                self._nursery.wait_until_warm()
+                self.log.info("nursery started", pid=self._nursery.pid)
+                for process in self.processes.values():
+                    self._launch(process, self._nursery)
+                return
+
+    def _bury_nursery(self, nursery: Nursery) -> None:
+        self._nursery = None
+        code = nursery.close()
+        self._nursery_restarts += 1
+        self.log.warning("nursery died", code=code, restarts=self._nursery_restarts)
+        if code > 0 or self._nursery_restarts > self.stream.max_restarts:
+            raise RunError(f"the nursery died {self._nursery_restarts} times, the last time with exit code {code}")
+
+    # ---- what is said about the run
+
+    @contextmanager
+    def _stopped_by_signals(self) -> Iterator[None]:
+        """Let the first Ctrl-C (or SIGTERM) drain the run and the second one abort it, while the context lasts."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the business of whoever has the main thread
+            return
+
+        def ask_to_stop(*_: object) -> None:
+            if self._stop_asked:
+                raise KeyboardInterrupt
+            self._stop_asked = True
+            self._status_s = 0.0
+
+        before = {which: signal.signal(which, ask_to_stop) for which in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
+    def _move(self, command: Command) -> None:
+        self.state = move(self.state, command)
+        self.log.info("state", state=self.state, command=command)
+
+    def _publish(self) -> None:
+        nursery = self._nursery
+        status = {
+            "state": self.state,
+            "name": self.run.settings.name,
+            "blocks": self.run.n_blocks,
+            "blocks_done": self._blocks_done,
+            "processes": [
+                {"role": "supervisor", "slot": 0, "pid": os.getpid(), "restarts": 0},
+                {"role": "nursery", "slot": 0, "pid": nursery and nursery.pid, "restarts": self._nursery_restarts},
+            ]
+            + [
+                {
+                    "role": process.place.role,
+                    "slot": process.place.slot,
+                    "pid": process.pid if process.pid > 0 else None,
+                    "restarts": process.restarts,
+                    **{name: process.frame.get(name) for name in ("host", "endpoint", "metrics_url", "statistics")},
+                }
+                for process in self.processes.values()
+            ],
+        }
+        write_json(self.directory / STATUS, status)
+        if self._on_status is not None:
+            self._on_status(status)
+
+    def _telemetry(self, wall_s: float) -> dict[str, Any]:
+        """Return what the processes counted, for the summary."""
+        processes = self.processes.values()
+        made_durable = sum(record.n_events for record in read_manifest(self.directory)) - self._durable_before
+        by_role: dict[str, list[Statistics]] = {}
+        for process in processes:
+            by_role.setdefault(process.place.role, []).append(process.statistics)
+        return {
+            "wall_s": wall_s,
+            "events_per_s": made_durable / wall_s,
+            "restarts": sum(process.restarts for process in processes) + self._nursery_restarts,
+            "restarts_by_process": {process.place.name: process.restarts for process in processes}
+            | {"nursery": self._nursery_restarts},
+            "retries": self.source.statistics["resends"],
+            "duplicates": self.processes["spool-0"].statistics["duplicates"],
+            "wire_errors": sum(process.statistics["wire_errors"] for process in processes),
+            "latency_s": {
+                role: quantiles(np.sum([each.latency for each in members], axis=0)) for role, members in by_role.items()
+            },
+            "cpu_s": {role: sum(each["cpu_ns"] for each in members) / 1e9 for role, members in by_role.items()},
+        }

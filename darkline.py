@@ -1,0 +1,290 @@
+"""The front door: the command line of darkline. Each command is one call into a room; heavy imports happen inside."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from daq.errors import DarklineError, InputError
+
+if TYPE_CHECKING:
+    from offline.limits import LimitResult
+    from offline.scan import ScanResult
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich would double the time that --help takes
+    help="Emulate the online side of a dark-sector search at a B factory, and carry it to the limit.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed, instead of the one of the configuration.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="HLT worker processes.")]
+Config = Annotated[Path, typer.Argument(help="Run configuration, for example configs/runs/demo.toml.")]
+Search = Annotated[str, typer.Argument(help="Name of a file in configs/searches, or a path.")]
+RunDir = Annotated[Path, typer.Argument(help="Run directory.")]
+Points = Annotated[int | None, typer.Option("--points", min=2, help="Test at most so many masses, evenly thinned.")]
+
+DEMO = Path(__file__).resolve().parent / "configs" / "runs" / "demo.toml"
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal; standard output is for results."""
+    typer.echo(text, err=True)
+
+
+def show(result: dict[str, Any], as_json: bool, text: str) -> None:
+    """Print the result of a command, for a machine or for a person."""
+    typer.echo(json.dumps(result, indent=2, allow_nan=False) if as_json else text)
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Argument(help="Run configuration.")] = None,
+    events: Annotated[int | None, typer.Option("--events", help="Collision events to generate.")] = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Go on with a run that was cut off.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Stream events from the source through L1 and HLT into the spool."""
+    import chain
+    from monitors.terminal import RunView, closing
+
+    if (config is None) == (resume is None):
+        raise InputError("give either a configuration or --resume DIR", key="run")
+    if resume is not None:
+        if any(option is not None for option in (events, seed, workers, out)) or overwrite:
+            raise InputError(
+                "a resumed run keeps the settings of its run.json: no other option goes with it", key="--resume"
+            )
+        plan = chain.plan_resume(resume)
+    else:
+        assert config is not None
+        settings = chain.load_run(config, events=events, seed=seed, workers=workers)
+        plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
+    with RunView(live=sys.stderr.isatty() and not as_json) as view:
+        summary = chain.carry_out(plan, on_status=view.update)
+    show(summary, as_json, closing(summary, plan.directory))
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="HepMC3, HEPEVT, ROOT or Parquet files.")],
+    config: Annotated[Path, typer.Option("--config", help="Run configuration with source.kind = 'replay'.")],
+    seed: Seed = None,
+    workers: Workers = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Send every event of the files through the chain once."""
+    import chain
+    from monitors.terminal import RunView, closing
+
+    settings = chain.load_run(config, seed=seed, workers=workers)
+    plan = chain.plan_replay(settings, files, out or Path("runs") / settings.name, overwrite=overwrite)
+    with RunView(live=sys.stderr.isatty() and not as_json) as view:
+        summary = chain.carry_out(plan, on_status=view.update)
+    show(summary, as_json, closing(summary, plan.directory))
+
+
+@app.command()
+def generate(
+    process: Annotated[str, typer.Argument(help="qqbar, tau_pair, mu_pair, gamma_gamma or y4s_bbbar.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .hepmc, .hepmc.gz or .parquet.")],
+    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=1, help="Seed of Pythia.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+) -> None:
+    """Make a particle-level sample with Pythia 8 (extra [gen])."""
+    from daq.source import formats, pythia
+
+    if out.exists() and not overwrite:
+        raise InputError("exists already; --overwrite replaces it", file=out)
+    formats.write_particles(out, pythia.generate(process, events, seed))
+    say(f"{events} events of {process} in {out}")
+
+
+@app.command()
+def shapes(
+    search: Search,
+    config: Annotated[Path, typer.Option("--config", help="Run whose menus and beam to use.")] = DEMO,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File; beside the search if not given.")] = None,
+    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Signal events at each mass.")] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulation.")] = 1,
+) -> None:
+    """Fit signal shape and efficiency against mass, from signal simulated through the chain."""
+    import chain
+    from offline.search import load_search
+    from offline.shapes import shapes_path
+
+    path = out or shapes_path(search)
+    chain.signal_shapes(load_search(search), chain.load_run(config, seed=seed, events=events), say).write(path)
+    say(f"shapes in {path}")
+
+
+@app.command()
+def scan(search: Search, directory: RunDir, points: Points = None, as_json: Json = False) -> None:
+    """Fit signal and background at every mass of a search: local significances."""
+    result = _scan(search, directory, points)
+    show(result.record(), as_json, result.text())
+
+
+@app.command()
+def limit(search: Search, directory: RunDir, points: Points = None, as_json: Json = False) -> None:
+    """Set upper limits on cross-section and coupling at every mass of a search."""
+    result = _limit(_scan(search, directory, points))
+    show(result.record(), as_json, result.text())
+
+
+@app.command()
+def report(
+    directory: RunDir,
+    search: Annotated[str | None, typer.Option("--search", help="Search whose results go into the report.")] = None,
+    points: Points = None,
+) -> None:
+    """Write the one-page HTML report of a run, with the figures of a search."""
+    found = _scan(search, directory, points) if search is not None else None
+    say(f"report in {_report(directory, found, _limit(found) if found else None)}")
+
+
+def _scan(search: str, directory: Path, points: int | None) -> ScanResult:
+    from monitors.terminal import Progress
+    from offline.dataset import Dataset
+    from offline.scan import scan as scan_masses
+    from offline.search import load_search
+    from offline.shapes import load_shapes, shapes_path
+
+    typed, dataset = load_search(search), Dataset.open(directory)
+    with Progress("scan") as progress:
+        return scan_masses(typed, dataset, load_shapes(shapes_path(search)), max_points=points, progress=progress)
+
+
+def _limit(found: ScanResult) -> LimitResult:
+    from monitors.terminal import Progress
+    from offline.limits import limit as set_limits
+
+    with Progress("limit") as progress:
+        return set_limits(found, progress=progress)
+
+
+def _report(directory: Path, found: ScanResult | None, limits: LimitResult | None) -> Path:
+    import chain
+    from offline.dataset import Dataset
+    from offline.report import report as write_report
+
+    dataset = found.dataset if found is not None else Dataset.open(directory)
+    out = directory / "report"
+    return write_report(
+        dataset, out, scan=found, limits=limits, exact=chain.EXACT, approximate=chain.APPROXIMATE
+    )  # fmt: skip
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A run configuration, L1 or HLT menu, process, or search (TOML).")],
+) -> None:
+    """Check a TOML file and say what is wrong with it."""
+    import chain
+
+    typer.echo(f"{file}: {chain.check_file(file)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the event model as a Markdown table."""
+    from daq.event import describe
+
+    typer.echo(describe(), nl=False)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Run directory; an older demo in it is replaced.")] = Path(
+        "runs/demo"
+    ),
+    events: Annotated[int | None, typer.Option("--events", help="Collision events to generate.")] = None,
+) -> None:
+    """Do the main job once: stream, L1, HLT, spool, scan, limit, report; with an injected particle to find."""
+    import chain
+    from monitors.terminal import RunView, closing
+
+    settings = chain.load_run(DEMO, events=events)
+    injected = settings.source.signals[0]
+    say(f"demo: {settings.events:,} collisions, with a particle of {injected.mass_gev:g} GeV hidden among them")
+    plan = chain.plan_run(settings, out, overwrite=True)
+    with RunView(live=sys.stderr.isatty()) as view:
+        summary = chain.carry_out(plan, on_status=view.update)
+    found = _scan("alp_three_photon", out, None)
+    limits = _limit(found)
+    page = _report(out, found, limits)
+    typer.echo(f"{found.text()}\n{limits.text()}")
+    typer.echo(f"run directory: {out}\nreport, figures, result.json: {page.parent}\npage to open: {page.resolve()}")
+    best = found.best
+    # The peak is as wide as the resolution: a fit found it if it peaks within two widths of where it is.
+    width = best.signal.peak.sigma / (2 * best.mass_gev) if best is not None else 0.0
+    is_found = best is not None and (best.significance or 0) > 5 and abs(best.mass_gev - injected.mass_gev) < 2 * width
+    verdict = "FOUND" if is_found else "NOT FOUND"
+    typer.echo(f"injected at {injected.mass_gev:g} GeV with {1e3 * (injected.cross_section_nb or 0):g} pb: {verdict}")
+    typer.echo(closing(summary, out))
+    if not is_found:
+        raise typer.Exit(1)
+
+
+@app.command()
+def warmup() -> None:
+    """Compile every kernel, so that nothing with a latency budget has to wait for the compiler."""
+    import chain
+
+    chain.warm_up()
+
+
+@app.command(hidden=True)
+def nursery() -> None:
+    """Fork the nodes of a run from one warmed process; started by `darkline run`, which talks to it."""
+    import chain
+    from daq.stream.nursery import serve
+
+    serve(chain.run_node, chain.warm_up)
+
+
+@app.command()
+def node(
+    role: Annotated[str, typer.Argument(help="source, l1, hlt or spool.")],
+    directory: RunDir,
+    sockets: Annotated[Path, typer.Option("--sockets", help="Folder of the sockets that the nodes of the run share.")],
+    slot: Annotated[int, typer.Option("--slot", min=0, help="Which of the HLT workers.")] = 0,
+) -> None:
+    """Be one process of a run that was prepared, for farms that start processes by themselves."""
+    import chain
+    from daq.stream.node import Place
+
+    chain.run_node(Place(role, slot, directory, sockets))
+
+
+def main() -> None:
+    """Run the command line: exit code 0, 1 (ran, and the answer is bad) or 2 (bad input, said in one line)."""
+    try:
+        app()
+    except InputError as error:
+        for line in str(error).splitlines():
+            say(f"darkline: {line}")
+        sys.exit(2)
+    except DarklineError as error:
+        say(f"darkline: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""From cuts that hold to the decision: prescales, reject lines, and the rule of the menu.
+
+Rules of the SoftwareTrigger of the Belle II public software (FinalTriggerDecisionCalculator). Its random prescale is
+here a hash of (line, run, event, seed): whoever repeats the event repeats the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xxhash
+
+from daq.jit import Array, kernel, read_only
+
+
+class Lines(NamedTuple):
+    """What the decision needs to know of L lines."""
+
+    keys: Array
+    """(L,) uint64: seeds of the prescales; see `line_keys`."""
+    prescales: Array
+    """(L,) uint64: 0 never, 1 always, n one event in n."""
+    rejects: Array
+    """(L,) bool: the line rejects, and ignores its prescale."""
+
+
+def line_keys(names: Sequence[str], seed: int) -> Array:
+    """Return the (L,) uint64 keys of the prescales: a line keeps its draws wherever it stands in a menu."""
+    return np.array([xxhash.xxh3_64_intdigest(name.encode(), seed=seed) for name in names], dtype=np.uint64)
+
+
+def decide(passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode: bool) -> tuple[Array, Array, Array]:
+    """Return raw and prescaled results of all lines, and the decision.
+
+    Parameters
+    ----------
+    passed
+        (N, L) bool: the cut of the line holds.
+    run, event
+        (N,) unsigned: run and event number.
+    lines
+        The lines; their arrays must be of the types that `Lines` names.
+    accept_mode
+        True: accept if a line accepts or none rejects. False: accept if a line accepts and none rejects.
+
+    Returns
+    -------
+    (N, W) uint64, (N, W) uint64, (N,) bool
+        Bit i of a line sits in word i // 64, bit i % 64; a reject line has its bit set where it rejects.
+    """
+    n_events, n_lines = passed.shape
+    n_words = (n_lines + 63) // 64
+    raw = np.zeros((n_events, n_words), dtype=np.uint64)
+    prescaled = np.zeros((n_events, n_words), dtype=np.uint64)
+    accept = np.zeros(n_events, dtype=np.bool_)
+    lines = Lines(*(read_only(column) for column in lines))
+    _decide(read_only(passed), read_only(run), read_only(event), lines, accept_mode, raw, prescaled, accept)
+    return raw, prescaled, accept
+
+
+@kernel
+def _mix(word: Any) -> Any:
+    """Return a well-mixed 64-bit word (the finaliser of splitmix64, Steele, Lea and Flood, OOPSLA 2014)."""
+    bits = np.uint64(word)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+@kernel
+def _keeps(key: Any, run: Any, event: Any, prescale: Any) -> bool:
+    if prescale <= np.uint64(1):
+        return bool(prescale == np.uint64(1))
+    # Odd steps keep neighbouring runs and events apart before they are mixed.
+    word = _mix(np.uint64(key) + np.uint64(run) * np.uint64(0x9E3779B97F4A7C15))
+    word = _mix(word ^ (np.uint64(event) * np.uint64(0xD1342543DE82EF95)))
+    return bool(word % np.uint64(prescale) == np.uint64(0))
+
+
+@kernel
+def _decide(
+    passed: Array,
+    run: Array,
+    event: Array,
+    lines: Lines,
+    accept_mode: bool,
+    raw: Array,
+    prescaled: Array,
+    accept: Array,
+) -> None:
+    for i in range(passed.shape[0]):
+        accepted = rejected = False
+        for line in range(passed.shape[1]):
+            if not passed[i, line]:
+                continue
+            word, bit = line // 64, np.uint64(1) << np.uint64(line % 64)
+            raw[i, word] |= bit
+            if lines.rejects[line]:
+                rejected = True
+            elif _keeps(lines.keys[line], run[i], event[i], lines.prescales[line]):
+                accepted = True
+            else:
+                continue
+            prescaled[i, word] |= bit
+        accept[i] = (accepted or not rejected) if accept_mode else (accepted and not rejected)

@@ -1,0 +1,264 @@
+"""The two-track vertex of the displaced-vertex line: KFit as the Belle II public software runs it on the trigger.
+
+A least-squares fit of one point to two helices in a field of 1.5 T, no mass, beam-spot or pointing constraint
+(analysis/VertexFitting/KFit, mode without track correlations; one degree of freedom). Its starting point, the origin,
+and its stop rule decide which of two crossings it finds, and whether it fails; both are kept, so a better fit would
+be a wrong one here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from daq.jit import Array, kernel, kernel_inline
+from hlt.kinematics import P4, dphi_deg, pt_at_curvature, theta_deg
+
+NO_PAIR, FITTED, SINGULAR, ARCSINE = -1, 0, 32, 33
+"""Status of a fit; 32 and 33 are KFit's error codes: a matrix has no inverse, the vertex is out of a helix' reach."""
+
+FIT: np.dtype[Any] = np.dtype(
+    [
+        ("status", "<i4"),
+        ("chi2", "<f8"),  # -1 if the fit failed, NaN if there is no pair
+        ("x_cm", "<f8"),  # 0 if the fit failed, NaN if there is no pair
+        ("y_cm", "<f8"),
+        ("z_cm", "<f8"),
+    ]
+)
+
+Six = tuple[float, float, float, float, float, float]
+Point = tuple[float, float, float]
+
+
+class Turn(NamedTuple):
+    """One track in one turn of the fit: its two constraints, linear in the track and in the vertex."""
+
+    d1: Six  # derivatives of the transverse constraint with respect to (px, py, pz, x, y, z)
+    d2: Six  # of the longitudinal one
+    e2z: float  # the same with respect to the vertex' z; its x and y derivatives are minus those of the track
+    h1: Six  # covariance of the track times d1
+    h2: Six
+    w11: float  # inverse covariance of the constraints
+    w12: float
+    w22: float
+    r1: float  # constraints carried back to the measured track
+    r2: float
+
+
+@kernel
+def perigee(d0: float, phi0: float, omega_per_cm: float, z0: float, tan_lambda: float) -> Six:
+    """Return (px, py, pz, x, y, z) of a helix at its perigee [GeV/c, cm]."""
+    pt, sine, cosine = pt_at_curvature(omega_per_cm), math.sin(phi0), math.cos(phi0)
+    return pt * cosine, pt * sine, pt * tan_lambda, d0 * sine, -d0 * cosine, z0
+
+
+@kernel
+def perigee_covariance(a: Six, omega_per_cm: float, packed: Array, cov: Array) -> None:
+    """Write the (6, 6) covariance of ``a = perigee(...)`` into ``cov``, rounded to float32 as the software stores it.
+
+    ``packed`` is the covariance of (d0, phi0, omega, z0, tan_lambda): 15 numbers, upper triangle row by row.
+    """
+    px, py, pz, x, y, _ = a
+    pt = pt_at_curvature(omega_per_cm)
+    # Each component depends on at most two helix parameters: row = (parameter, derivative, parameter, derivative).
+    jacobian = (
+        (1, -py, 2, -px / omega_per_cm),
+        (1, px, 2, -py / omega_per_cm),
+        (4, pt, 2, -pz / omega_per_cm),
+        (0, py / pt, 1, -y),
+        (0, -px / pt, 1, x),
+        (3, 1.0, 3, 0.0),
+    )
+    for i in range(6):
+        p, dp, q, dq = jacobian[i]
+        for j in range(i + 1):
+            r, dr, s, ds = jacobian[j]
+            value = dp * (dr * _element(packed, p, r) + ds * _element(packed, p, s)) + dq * (
+                dr * _element(packed, q, r) + ds * _element(packed, q, s)
+            )
+            cov[i, j] = cov[j, i] = np.float64(np.float32(value))
+
+
+@kernel
+def _element(packed: Array, i: int, j: int) -> float:
+    """Return element (i, j) of a symmetric (5, 5) matrix from its packed upper triangle."""
+    low, high = min(i, j), max(i, j)
+    return np.float64(packed[low * (9 - low) // 2 + high])
+
+
+@kernel
+def fit_vertex(fit: Any, a0_1: Six, a0_2: Six, kappa_1: float, kappa_2: float, cov_1: Array, cov_2: Array) -> None:
+    """Fit the vertex of two tracks and write it into the `FIT` record.
+
+    Two nested loops of at most 15 turns: the inner one moves the vertex at fixed points of linearisation, the outer
+    one moves those. Each ends when chi2 no longer falls and then goes back to the turn before.
+
+    ``a0`` are the measured (px, py, pz, x, y, z), ``cov`` their (6, 6) covariances, ``kappa`` the bending constants
+    -0.00449688687 x charge [GeV/c per cm].
+    """
+    fit.status, fit.chi2 = FITTED, -1.0
+    fit.x_cm = fit.y_cm = fit.z_cm = 0.0
+    a_1, a_2 = a0_1, a0_2
+    vertex = best = (0.0, 0.0, 0.0)
+    chi2 = best_chi2 = np.inf
+    for _ in range(15):
+        inner_chi2 = np.inf
+        inner, inner_1, inner_2 = vertex, a_1, a_2
+        for _ in range(15):
+            # The arcsine is tested for both tracks before any matrix is inverted.
+            bend_1, bend_2 = _bend(a_1, kappa_1, vertex), _bend(a_2, kappa_2, vertex)
+            if not (abs(bend_1) < 1.0 and abs(bend_2) < 1.0):
+                fit.status = ARCSINE
+                return
+            ok_1, one = _turn(a0_1, a_1, kappa_1, bend_1, cov_1, vertex)
+            ok_2, two = _turn(a0_2, a_2, kappa_2, bend_2, cov_2, vertex)
+            ok, step = _step(one, two)
+            if not (ok_1 and ok_2 and ok):
+                fit.status = SINGULAR
+                return
+            chi2 = _chi2(one) + _chi2(two)
+            if not chi2 < inner_chi2:
+                break
+            vertex = (vertex[0] - step[0], vertex[1] - step[1], vertex[2] - step[2])
+            inner_chi2, inner, inner_1, inner_2 = chi2, vertex, _pulled(a0_1, one, step), _pulled(a0_2, two, step)
+        chi2, vertex, a_1, a_2 = inner_chi2, inner, inner_1, inner_2
+        if not chi2 < best_chi2:
+            break
+        best_chi2, best = chi2, vertex
+    if not math.isfinite(best_chi2):
+        fit.status = SINGULAR
+        return
+    fit.chi2 = best_chi2
+    fit.x_cm, fit.y_cm, fit.z_cm = best
+
+
+@kernel_inline
+def _bend(a: Six, kappa: float, vertex: Point) -> float:
+    """Return the sine of the turning angle between the track's point and the vertex."""
+    return kappa * ((vertex[0] - a[3]) * a[0] + (vertex[1] - a[4]) * a[1]) / (a[0] * a[0] + a[1] * a[1])
+
+
+@kernel_inline
+def _turn(a0: Six, a: Six, kappa: float, bend: float, cov: Array, vertex: Point) -> tuple[bool, Turn]:
+    """Linearise the constraints of one track at ``a`` and the vertex; False if they have no inverse covariance."""
+    px, py, pz, x, y, z = a
+    dx, dy, dz = vertex[0] - x, vertex[1] - y, vertex[2] - z
+    pt2 = px * px + py * py
+    pt = math.sqrt(pt2)
+    along = dx * px + dy * py
+    arc = math.asin(bend) / kappa
+    slope = 1.0 / (pt2 * math.sqrt(1.0 - bend * bend))
+    height = dz - pz * arc
+    constraint_1 = dy * px - dx * py - 0.5 * kappa * (dx * dx + dy * dy)
+    constraint_2 = pt * height
+
+    twice, lift, pull = 2.0 * along / pt2, height / pt, pz * pt * slope
+    turn_x, turn_y = dx - twice * px, dy - twice * py
+    d1 = (dy, -dx, 0.0, py + kappa * dx, -px + kappa * dy, 0.0)
+    d2 = (
+        lift * px - pull * turn_x,
+        lift * py - pull * turn_y,
+        -pt * arc,
+        pull * px,
+        pull * py,
+        -pt,
+    )
+    h1, h2 = _times(cov, d1), _times(cov, d2)
+    s11, s12, s22 = _dot(d1, h1), _dot(d1, h2), _dot(d2, h2)
+    det = s11 * s22 - s12 * s12
+    inverse = 1.0 / det
+    back = (a0[0] - px, a0[1] - py, a0[2] - pz, a0[3] - x, a0[4] - y, a0[5] - z)
+    r1, r2 = _dot(d1, back) + constraint_1, _dot(d2, back) + constraint_2
+    invertible = det != 0.0 and math.isfinite(det)
+    return invertible, Turn(d1, d2, pt, h1, h2, s22 * inverse, -s12 * inverse, s11 * inverse, r1, r2)
+
+
+@kernel_inline
+def _times(cov: Array, d: Six) -> Six:
+    # The covariance is symmetric: with the output as the last index neighbours in memory are summed side by side.
+    return (
+        cov[0, 0] * d[0] + cov[1, 0] * d[1] + cov[2, 0] * d[2] + cov[3, 0] * d[3] + cov[4, 0] * d[4] + cov[5, 0] * d[5],
+        cov[0, 1] * d[0] + cov[1, 1] * d[1] + cov[2, 1] * d[2] + cov[3, 1] * d[3] + cov[4, 1] * d[4] + cov[5, 1] * d[5],
+        cov[0, 2] * d[0] + cov[1, 2] * d[1] + cov[2, 2] * d[2] + cov[3, 2] * d[3] + cov[4, 2] * d[4] + cov[5, 2] * d[5],
+        cov[0, 3] * d[0] + cov[1, 3] * d[1] + cov[2, 3] * d[2] + cov[3, 3] * d[3] + cov[4, 3] * d[4] + cov[5, 3] * d[5],
+        cov[0, 4] * d[0] + cov[1, 4] * d[1] + cov[2, 4] * d[2] + cov[3, 4] * d[3] + cov[4, 4] * d[4] + cov[5, 4] * d[5],
+        cov[0, 5] * d[0] + cov[1, 5] * d[1] + cov[2, 5] * d[2] + cov[3, 5] * d[3] + cov[4, 5] * d[4] + cov[5, 5] * d[5],
+    )
+
+
+@kernel_inline
+def _dot(a: Six, b: Six) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3] + a[4] * b[4] + a[5] * b[5]
+
+
+@kernel_inline
+def _chi2(t: Turn) -> float:
+    return t.r1 * (t.w11 * t.r1 + t.w12 * t.r2) + t.r2 * (t.w12 * t.r1 + t.w22 * t.r2)
+
+
+@kernel_inline
+def _step(one: Turn, two: Turn) -> tuple[bool, Point]:
+    """Return the step of the vertex that minimises chi2 of the linear constraints; False if it is undetermined."""
+    xx = xy = yy = xz = yz = zz = gx = gy = gz = 0.0
+    for t in (one, two):
+        # Derivatives with respect to the vertex: e1 = (-d1[3], -d1[4], 0), e2 = (-d2[3], -d2[4], e2z).
+        x1, y1, x2, y2, z2 = -t.d1[3], -t.d1[4], -t.d2[3], -t.d2[4], t.e2z
+        fx1, fx2 = t.w11 * x1 + t.w12 * x2, t.w12 * x1 + t.w22 * x2
+        fy1, fy2 = t.w11 * y1 + t.w12 * y2, t.w12 * y1 + t.w22 * y2
+        fz1, fz2 = t.w12 * z2, t.w22 * z2
+        xx += x1 * fx1 + x2 * fx2
+        xy += x1 * fy1 + x2 * fy2
+        yy += y1 * fy1 + y2 * fy2
+        xz += x1 * fz1 + x2 * fz2
+        yz += y1 * fz1 + y2 * fz2
+        zz += z2 * fz2
+        gx += fx1 * t.r1 + fx2 * t.r2
+        gy += fy1 * t.r1 + fy2 * t.r2
+        gz += fz1 * t.r1 + fz2 * t.r2
+    c_xx, c_xy, c_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+    c_yy, c_yz, c_zz = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+    det = xx * c_xx + xy * c_xy + xz * c_xz
+    inverse = 1.0 / det
+    step = (
+        (c_xx * gx + c_xy * gy + c_xz * gz) * inverse,
+        (c_xy * gx + c_yy * gy + c_yz * gz) * inverse,
+        (c_xz * gx + c_yz * gy + c_zz * gz) * inverse,
+    )
+    return det != 0.0 and math.isfinite(det), step
+
+
+@kernel_inline
+def _pulled(a0: Six, t: Turn, step: Point) -> Six:
+    """Return the track that meets the constraints after the vertex' step."""
+    q1 = t.r1 + t.d1[3] * step[0] + t.d1[4] * step[1]
+    q2 = t.r2 + t.d2[3] * step[0] + t.d2[4] * step[1] - t.e2z * step[2]
+    l1, l2 = t.w11 * q1 + t.w12 * q2, t.w12 * q1 + t.w22 * q2
+    h1, h2 = t.h1, t.h2
+    return (
+        a0[0] - h1[0] * l1 - h2[0] * l2,
+        a0[1] - h1[1] * l1 - h2[1] * l2,
+        a0[2] - h1[2] * l1 - h2[2] * l2,
+        a0[3] - h1[3] * l1 - h2[3] * l2,
+        a0[4] - h1[4] * l1 - h2[4] * l2,
+        a0[5] - h1[5] * l1 - h2[5] * l2,
+    )
+
+
+@kernel
+def is_displaced(fit: Any, n: P4, p: P4) -> bool:
+    """Return the flag ``displacedVertex`` of a fit and the lab momenta of its tracks at their perigees.
+
+    Probability above 0.005, radius in (3, 60) cm and polar angle in (30, 120) degrees as seen from the origin, and not
+    back to back within 10 degrees in both angles. A failed fit lies at radius 0.
+    """
+    radius = math.sqrt(fit.x_cm * fit.x_cm + fit.y_cm * fit.y_cm)
+    back_to_back = abs(theta_deg(n) + theta_deg(p) - 180.0) < 10.0 and abs(dphi_deg(n, p) - 180.0) < 10.0
+    return bool(
+        3.0 < radius < 60.0
+        and math.erfc(math.sqrt(0.5 * fit.chi2)) > 0.005  # of chi2 with one degree of freedom
+        and 30.0 < math.degrees(math.atan2(radius, fit.z_cm)) < 120.0
+        and not back_to_back
+    )

@@ -1,0 +1,67 @@
+"""Run darkline as a user does: the command line in a process of its own, and the run directory that it leaves."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "configs" / "runs" / "demo.toml"
+
+
+def darkline(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    command = [sys.executable, ROOT / "darkline.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """Start one command and leave it running."""
+    command = [sys.executable, ROOT / "darkline.py", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def summary_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON that a successful command printed."""
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
+
+
+def spool(directory: Path) -> pl.DataFrame:
+    """Return the kept events by event number, without the columns of measured times."""
+    frame = pl.read_parquet(directory / "events" / "*.parquet").sort("event")
+    return frame.drop([name for name in frame.columns if "latency" in name or "over_budget" in name])
+
+
+def words(directory: Path) -> pl.DataFrame:
+    """Return the trigger words of all events by event number."""
+    return pl.read_parquet(directory / "trigger_words" / "*.parquet").sort("event")
+
+
+def total(count: int | dict[str, int]) -> int:
+    """Return a count of the summary, which may be a table by reason."""
+    return sum(count.values()) if isinstance(count, dict) else count
+
+
+def reconciles(summary: dict[str, Any]) -> bool:
+    """Return whether generated is the sum of the four outcomes."""
+    outcomes = (summary[name] for name in ("l1_rejected", "l1_dead", "hlt_rejected", "spooled"))
+    return total(summary["generated"]) == sum(map(total, outcomes))
+
+
+def wait_for(condition: Callable[[], Any], what: str, limit_s: float = 120) -> Any:
+    """Return the first true value of ``condition``; fail if it does not come."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.01)  # polling interval, not a wait for work to be done
+    raise AssertionError(f"waited {limit_s} s in vain for {what}")
