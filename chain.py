@@ -44,17 +44,25 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 
 EXACT = (
-    "L1 logic of the lines that the menu has: ECL clusters and bits, CDC counting bits, menu algebra (Belle II).",
-    "HLT filter variables, two-track vertex fit and cut language (Belle II).",
+    "L1: ECL clusters and bits, CDC and KLM counting bits and menu logic agree with Belle II's public trigger simulation "
+    "on every reference event.",
+    "HLT: filter variables, two-track vertex fit and cut language agree with Belle II's public software on every "
+    "reference event.",
     "Prescales, dead time and luminosity: every event and every second is accounted for.",
 )
 """What the emulation does as the experiment's public software does it, for the report."""
 APPROXIMATE = (
-    "The detector is a parametrised response, not a simulation of Belle II.",
+    "The detector is a parametrised response, not a simulation of Belle II: no conversions, bremsstrahlung, decays in "
+    "flight or beam background.",
     "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
-    "Radiation is leading-logarithmic: initial-state photons from a radiator, no full matrix element.",
-    "Hadronic and tau events are drawn from about 2,000 generator events, turned in azimuth.",
-    "The ECL table of CM angles and energies is computed from cell positions, not that of the firmware.",
+    "Initial- and final-state radiation: at most one photon each from a leading-logarithmic radiator; three photons "
+    "follow the tree-level matrix element. The signal does not radiate.",
+    "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
+    "Dead time is the minimum spacing of L1 accepts alone; there is no buffer model and no injection veto.",
+    "Prescales of real menus are not public; those used are of public menus and of the design rate table.",
+    "Significances are local, without trials factor; limits are asymptotic, and marked where events are few.",
+    "A spectrum counts all photon pairs of an event as independent entries.",
+    "Cuts of the search marked 'assumed' in its file are not published values.",
 )
 """What is approximate or a surrogate, for the report."""
 
@@ -129,6 +137,7 @@ class L1Stage:
             "all.l1_words": result.psnm,
             "kept.l1": result.psnm[kept],
             "kept.l1_raw": result.ftdl[kept],
+            "kept.l1_malformed": result.malformed[kept],
             "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
         }
         sections = self._sections(block.events["time_ns"] // self._section_ns, result.outcome, result.dead_ns)
@@ -160,10 +169,11 @@ class HltStage:
             l1[f"raw_{name}"] = bit_column(block.tables["kept.l1_raw"], place)
         result = self._emulator.process(block.events, l1)
         latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.events.size)
+        # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
+        accept = result.accept | block.tables["kept.l1_malformed"]
         outcome = np.array(block.tables["all.outcome"])
-        alive = np.flatnonzero(outcome == Outcome.KEPT)
-        outcome[alive[~result.accept]] = Outcome.HLT_REJECTED
-        kept = np.flatnonzero(result.accept)
+        outcome[np.flatnonzero(outcome == Outcome.KEPT)[~accept]] = Outcome.HLT_REJECTED
+        kept = np.flatnonzero(accept)
         tables = {name: table[kept] if name.startswith("kept.") else table for name, table in block.tables.items()}
         tables |= {
             "all.outcome": outcome,

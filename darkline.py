@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daq.errors import DarklineError, InputError
+from daq.errors import DarklineError, InputError, naming
 
 if TYPE_CHECKING:
     from offline.limits import LimitResult
@@ -72,7 +72,8 @@ def run(
     else:
         assert config is not None
         settings = chain.load_run(config, events=events, seed=seed, workers=workers)
-        plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
+        with naming(config):
+            plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
     with RunView(live=sys.stderr.isatty() and not as_json) as view:
         summary = chain.carry_out(plan, on_status=view.update)
     show(summary, as_json, closing(summary, plan.directory))
@@ -93,7 +94,8 @@ def replay(
     from monitors.terminal import RunView, closing
 
     settings = chain.load_run(config, seed=seed, workers=workers)
-    plan = chain.plan_replay(settings, files, out or Path("runs") / settings.name, overwrite=overwrite)
+    with naming(config):
+        plan = chain.plan_replay(settings, files, out or Path("runs") / settings.name, overwrite=overwrite)
     with RunView(live=sys.stderr.isatty() and not as_json) as view:
         summary = chain.carry_out(plan, on_status=view.update)
     show(summary, as_json, closing(summary, plan.directory))
@@ -198,7 +200,8 @@ def check(
     """Check a TOML file and say what is wrong with it."""
     import chain
 
-    typer.echo(f"{file}: {chain.check_file(file)}")
+    with naming(file):
+        typer.echo(f"{file}: {chain.check_file(file)}")
 
 
 @app.command()
@@ -257,20 +260,6 @@ def nursery() -> None:
     from daq.stream.nursery import serve
 
     serve(chain.run_node, chain.warm_up)
-
-
-@app.command()
-def node(
-    role: Annotated[str, typer.Argument(help="source, l1, hlt or spool.")],
-    directory: RunDir,
-    sockets: Annotated[Path, typer.Option("--sockets", help="Folder of the sockets that the nodes of the run share.")],
-    slot: Annotated[int, typer.Option("--slot", min=0, help="Which of the HLT workers.")] = 0,
-) -> None:
-    """Be one process of a run that was prepared, for farms that start processes by themselves."""
-    import chain
-    from daq.stream.node import Place
-
-    chain.run_node(Place(role, slot, directory, sockets))
 
 
 def main() -> None:

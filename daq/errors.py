@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -44,3 +46,14 @@ class WireError(DarklineError):
 
 class RunError(DarklineError):
     """A run ended, but not as it must: it does not reconcile, or a stage could not be kept alive."""
+
+
+@contextmanager
+def naming(file: str | Path) -> Iterator[None]:
+    """Let input errors that name no file name this one: the file that the settings came from."""
+    try:
+        yield
+    except InputError as error:
+        if error.file is not None:
+            raise
+        raise InputError(error.rule, file=file, key=error.key, value=error.value) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -176,8 +177,18 @@ def parse(tables: dict[str, Any], model: type[S], *, file: Path | str | None = N
         # TOML has no tuples and writes 6e34 as a float but 6 as an integer: let lists be tuples, integers floats.
         return model.model_validate(_with_tuples(tables))
     except ValidationError as error:
-        lines = [_one_line(item, model) for item in error.errors()]
+        lines = [_one_line(item, model) for item in _innermost(error.errors())]
         raise InputError("\n".join([lines[0], *(f"{file}: {line}" for line in lines[1:])]), file=file) from None
+
+
+def _innermost(errors: Sequence[Any]) -> list[Any]:
+    """Leave out what only follows from a mistake further inside: a list of bad items also counts as too short."""
+    places = [item["loc"] for item in errors]
+    return [
+        item
+        for item in errors
+        if not any(len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"] for place in places)
+    ]
 
 
 def _with_tuples(value: Any) -> Any:

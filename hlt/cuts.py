@@ -53,10 +53,11 @@ _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 
 
 class CutError(ValueError):
-    """A cut that cannot be used; the text ends with the cut and a caret under the place."""
+    """A cut that cannot be used; one line, which ends with the cut and a caret before the place."""
 
     def __init__(self, rule: str, text: str, position: int):
-        super().__init__(f"{rule}, at column {position + 1}\n    {text}\n    {' ' * position}^")
+        marked = f"{text[:position]}^{text[position:]}".replace("\n", " ")
+        super().__init__(f"{rule}, at column {position + 1}: {marked}")
 
 
 class _Parser:
@@ -197,7 +198,7 @@ def parse_cut(text: str, names: Collection[str]) -> Node:
     Raises
     ------
     CutError
-        If the text breaks the grammar or names no variable: rule, column, the text and a caret under the place.
+        If the text breaks the grammar or names no variable: rule, column, the text and a caret before the place.
     """
     parser = _Parser(text, names)
     try:

@@ -64,7 +64,7 @@ class HltMenu(Settings):
         ------
         InputError
             If the file is missing or breaks a rule: one line each with file, key, value and rule; a cut that does not
-            parse is shown with a caret under the place.
+            parse is shown with a caret before the place.
         """
         path = Path(name_or_path)
         if path.suffix != ".toml":

@@ -95,6 +95,6 @@ class L1Emulator:
             psnm=psnm_words,
             malformed=malformed,
             outcome=outcome,
-            dead_ns={"minimum_spacing": np.where(outcome == Outcome.KEPT, np.int64(spacing_ns), np.int64(0))},
+            dead_ns={"spacing": np.where(outcome == Outcome.KEPT, np.int64(spacing_ns), np.int64(0))},
             state=after,
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,25 @@ import pytest
 
 from tests.chain.commands import DEMO, darkline, reconciles, spool, start, summary_of, wait_for, words
 
-EVENTS = 24_000
-ARGUMENTS = ("run", DEMO, "--events", EVENTS, "--seed", 7, "--json")
+EVENTS = 120_000
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """Return the command of the run: the demo in small parts and with quick status, so kills fall into its middle."""
+    config = tmp_path_factory.mktemp("config") / "parts.toml"
+    small = "blocks_per_part = 4\nworker_credits = 2\nstatus_s = 0.02\nwindow_blocks = 16"
+    text = DEMO.read_text(encoding="utf-8")
+    config.write_text(re.sub(r"blocks_per_part.*\nwindow_blocks.*", small, text), encoding="utf-8")
+    assert "status_s" in config.read_text(encoding="utf-8")
+    return "run", config, "--events", EVENTS, "--seed", 7, "--json"
+
+
+@pytest.fixture(scope="module")
+def reference(arguments: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of an undisturbed run with one worker."""
     directory = tmp_path_factory.mktemp("reference") / "run"
-    summary = summary_of(darkline(*ARGUMENTS, "--workers", 1, "--out", directory))
+    summary = summary_of(darkline(*arguments, "--workers", 1, "--out", directory))
     assert summary["generated"] == EVENTS
     assert summary["state"] == "DONE"
     assert reconciles(summary)
@@ -46,9 +58,9 @@ def test_the_run_directory_is_complete(reference: Path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_second_run_is_the_same_run(workers: int, reference: Path, tmp_path: Path):
+def test_a_second_run_is_the_same_run(workers: int, arguments: tuple[object, ...], reference: Path, tmp_path: Path):
     """One worker or two, today or tomorrow: same events, same decisions, bit for bit."""
-    summary = summary_of(darkline(*ARGUMENTS, "--workers", workers, "--out", tmp_path / "run"))
+    summary = summary_of(darkline(*arguments, "--workers", workers, "--out", tmp_path / "run"))
     assert reconciles(summary)
     same_decisions(tmp_path / "run", reference)
 
@@ -65,18 +77,18 @@ def running(directory: Path) -> dict[str, Any] | None:
         status: dict[str, Any] = json.loads((directory / "status.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return status if status["blocks_done"] > 0 else None
+    return status if 0 < status["blocks_done"] < status["blocks"] else None
 
 
-@pytest.mark.parametrize("role", ["hlt", "source", "l1", "spool"])
-def test_a_killed_process_costs_nothing(role: str, reference: Path, tmp_path: Path):
+@pytest.mark.parametrize("role", ["hlt", "source", "l1", "spool", "nursery"])
+def test_a_killed_process_costs_nothing(role: str, arguments: tuple[object, ...], reference: Path, tmp_path: Path):
     """SIGKILL to a process in mid-run: it is replaced, nothing is lost, nothing comes twice."""
     directory = tmp_path / "run"
-    process = start(*ARGUMENTS, "--workers", 2, "--out", directory)
-    status = wait_for(lambda: running(directory), "the first block to be done")
-    victim = next(entry for entry in status["processes"] if entry["role"] == role)
-    os.kill(victim["pid"], signal.SIGKILL)
-    printed, errors = process.communicate(timeout=300)
+    with start(*arguments, "--workers", 2, "--out", directory) as process:
+        status = wait_for(lambda: running(directory), "the first block to be done")
+        victim = next(entry for entry in status["processes"] if entry["role"] == role)
+        os.kill(victim["pid"], signal.SIGKILL)
+        printed, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     summary = json.loads(printed)
     assert summary["restarts"] == 1
@@ -84,18 +96,15 @@ def test_a_killed_process_costs_nothing(role: str, reference: Path, tmp_path: Pa
     same_decisions(directory, reference)
 
 
-def test_a_run_cut_off_goes_on(reference: Path, tmp_path: Path):
+def test_a_run_cut_off_goes_on(arguments: tuple[object, ...], reference: Path, tmp_path: Path):
     """The whole process group dies; `run --resume` does what was left, and the spool is that of an undisturbed run."""
     directory = tmp_path / "run"
-    process = start(*ARGUMENTS, "--workers", 1, "--out", directory)
-    status = wait_for(lambda: running(directory), "the first block to be done")
-    process.kill()
-    for entry in status["processes"]:
-        try:
-            os.kill(entry["pid"], signal.SIGKILL)
-        except ProcessLookupError:
-            continue  # it noticed that its parent is gone
-    process.communicate()
+    with start(*arguments, "--workers", 1, "--out", directory) as process:
+        status = wait_for(lambda: running(directory), "the first block to be done")
+        process.kill()
+        for entry in status["processes"]:
+            with suppress(ProcessLookupError):  # those that noticed by themselves that their parent is gone
+                os.kill(entry["pid"], signal.SIGKILL)
     summary = summary_of(darkline("run", "--resume", directory, "--json"))
     assert reconciles(summary)
     same_decisions(directory, reference)

@@ -94,7 +94,7 @@ def test_accept_is_the_or_of_the_prescaled_lines(whole: L1Result):
     accepted = np.any(list(passed.values()), axis=0)
     assert_array_equal(whole.outcome == Outcome.L1_REJECTED, ~accepted)
     assert (whole.outcome == Outcome.L1_DEAD_SPACING).any()
-    assert_array_equal(whole.dead_ns["minimum_spacing"], np.where(whole.outcome == Outcome.KEPT, 200, 0))
+    assert_array_equal(whole.dead_ns["spacing"], np.where(whole.outcome == Outcome.KEPT, 200, 0))
 
 
 def test_more_lines_than_a_word_holds(tmp_path: Path):
