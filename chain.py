@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 
 EXACT = (
-    "L1: ECL clusters and bits, CDC and KLM counting bits and menu logic agree with Belle II's public trigger simulation "
-    "on every reference event.",
+    "L1: ECL clusters and bits, CDC and KLM counting bits and menu logic agree with Belle II's public trigger "
+    "simulation on every reference event.",
     "HLT: filter variables, two-track vertex fit and cut language agree with Belle II's public software on every "
     "reference event.",
     "Prescales, dead time and luminosity: every event and every second is accounted for.",
