@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -41,17 +41,17 @@ class RunView:
     def update(self, status: Mapping[str, Any]) -> None:
         """Show what status.json says."""
         if self._live is not None:
-            self._live.update(self._page(status))
+            self._live.update(self.page(status))
 
-    def _page(self, status: Mapping[str, Any]) -> Group:
+    def page(self, status: Mapping[str, Any]) -> Table:
+        """Return the page for a status."""
         done, blocks = status["blocks_done"], max(1, status["blocks"])
-        head = Text.assemble(
-            ("darkline ", "bold"),
-            f"{status['name']}  ",
-            (str(status["state"]), "bold cyan"),
-            f"  {done}/{blocks} blocks",
-        )
-        return Group(head, ProgressBar(total=blocks, completed=done, width=60), self._stages(status))
+        page = Table.grid()
+        state = (str(status["state"]), "bold cyan")
+        page.add_row(Text.assemble(("darkline ", "bold"), f"{status['name']}  ", state, f"  {done}/{blocks} blocks"))
+        page.add_row(ProgressBar(total=blocks, completed=done, width=60))
+        page.add_row(self._stages(status))
+        return page
 
     def _stages(self, status: Mapping[str, Any]) -> Table:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -109,8 +109,12 @@ def duration(seconds: float | None) -> str:
         return "-"
     for limit, unit, scale in ((1e-3, "us", 1e6), (1.0, "ms", 1e3)):
         if seconds < limit:
-            return f"{seconds * scale:.2g} {unit}"
-    return f"{seconds:.2g} s"
+            return f"{_two_digits(seconds * scale)} {unit}"
+    return f"{_two_digits(seconds)} s"
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def closing(summary: Mapping[str, Any], directory: Path) -> str:

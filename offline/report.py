@@ -60,13 +60,11 @@ def report(
         f"<h1>darkline: run {name}</h1>",
         f'<p class="lead">Run number {settings.run}, seed {settings.seed}. All data are simulated.</p>',
         _answer(scan, limits),
-        _reconciliation(dataset),
-        _luminosity(dataset),
-        _trigger(dataset),
     ]
     if scan is not None:
         body.append(_search(scan, limits, out))
         write_result(out / "result.json", result_record(scan, limits, approximate))
+    body += [_reconciliation(dataset), _luminosity(dataset), _trigger(dataset)]
     for title, sentences in (("What is exact", exact), ("What is approximate", approximate)):
         if sentences:
             body.append(f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in sentences)}</ul>")
