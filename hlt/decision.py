@@ -1,34 +1,28 @@
 """From cuts that hold to the decision: prescales, reject lines, and the rule of the menu.
 
 Rules of the SoftwareTrigger of the Belle II public software (FinalTriggerDecisionCalculator). Its random prescale is
-here a hash of (line, run, event, seed): whoever repeats the event repeats the decision.
+here a hash of (line, seed, run, event): whoever repeats the event repeats the decision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import xxhash
 
 from daq.jit import Array, kernel, read_only
+from triggers.prescale import keeps
 
 
 class Lines(NamedTuple):
     """What the decision needs to know of L lines."""
 
     keys: Array
-    """(L,) uint64: seeds of the prescales; see `line_keys`."""
+    """(L,) uint64: keys of the prescales; see `triggers.prescale`."""
     prescales: Array
     """(L,) uint64: 0 never, 1 always, n one event in n."""
     rejects: Array
     """(L,) bool: the line rejects, and ignores its prescale."""
-
-
-def line_keys(names: Sequence[str], seed: int) -> Array:
-    """Return the (L,) uint64 keys of the prescales: a line keeps its draws wherever it stands in a menu."""
-    return np.array([xxhash.xxh3_64_intdigest(name.encode(), seed=seed) for name in names], dtype=np.uint64)
 
 
 def decide(passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode: bool) -> tuple[Array, Array, Array]:
@@ -61,25 +55,6 @@ def decide(passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode
 
 
 @kernel
-def _mix(word: Any) -> Any:
-    """Return a well-mixed 64-bit word (the finaliser of splitmix64, Steele, Lea and Flood, OOPSLA 2014)."""
-    bits = np.uint64(word)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
-@kernel
-def _keeps(key: Any, run: Any, event: Any, prescale: Any) -> bool:
-    if prescale <= np.uint64(1):
-        return bool(prescale == np.uint64(1))
-    # Odd steps keep neighbouring runs and events apart before they are mixed.
-    word = _mix(np.uint64(key) + np.uint64(run) * np.uint64(0x9E3779B97F4A7C15))
-    word = _mix(word ^ (np.uint64(event) * np.uint64(0xD1342543DE82EF95)))
-    return bool(word % np.uint64(prescale) == np.uint64(0))
-
-
-@kernel
 def _decide(
     passed: Array,
     run: Array,
@@ -99,7 +74,7 @@ def _decide(
             raw[i, word] |= bit
             if lines.rejects[line]:
                 rejected = True
-            elif _keeps(lines.keys[line], run[i], event[i], lines.prescales[line]):
+            elif keeps(lines.keys[line], lines.prescales[line], run[i], event[i]):
                 accepted = True
             else:
                 continue

@@ -11,10 +11,11 @@ from daq.event import EventBatch
 from daq.jit import Array
 from daq.settings import BeamSettings
 from hlt.cuts import CutProgram
-from hlt.decision import Lines, decide, line_keys
+from hlt.decision import Lines, decide
 from hlt.kinematics import cm_frame
 from hlt.menu import HltMenu
 from hlt.variables import VARIABLES, filter_variables
+from triggers.prescale import line_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class HltEmulator:
         self._frame = cm_frame(beam)
         self._cuts = CutProgram([line.cut for line in menu.line], VARIABLES)
         self._lines = Lines(
-            keys=line_keys(menu.line_names, seed),
+            keys=line_keys("hlt", menu.line_names, seed),
             prescales=np.array([line.prescale for line in menu.line], dtype=np.uint64),
             rejects=np.array([line.reject for line in menu.line], dtype=np.bool_),
         )

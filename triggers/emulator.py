@@ -18,7 +18,7 @@ from triggers.ecl_cells import EclTable
 from triggers.ftdl import evaluate
 from triggers.klm import KLM_NAMES, klm_words
 from triggers.menu import L1Menu
-from triggers.psnm import prescale_and_mask
+from triggers.psnm import prescale_and_mask, prescales
 from triggers.timing import space_out
 
 
@@ -58,7 +58,7 @@ class L1Emulator:
 
     def __init__(self, menu: L1Menu, *, seed: int, beam: BeamSettings, table: EclTable | None = None):
         self.menu = menu
-        self._seed = seed
+        self._prescales = prescales(menu.line_names, [line.prescale for line in menu.lines], seed)
         self._table = EclTable.for_beams(beam) if table is None else table
 
     def process(self, batch: EventBatch, state: Array | None = None) -> L1Result:
@@ -83,7 +83,7 @@ class L1Emulator:
             ]
         )
         ftdl = evaluate(menu.program, inputs, n)
-        psnm = prescale_and_mask(menu.prescales, ftdl, batch["run"], batch["event"], self._seed)
+        psnm = prescale_and_mask(self._prescales, ftdl, batch["run"], batch["event"])
         psnm_words = words_of(psnm, n)
         malformed = bad_ecl | bad_cdc
         spacing_ns = menu.timing.minimum_spacing_ns

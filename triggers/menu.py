@@ -16,7 +16,6 @@ from triggers.cdc import CDC_NAMES
 from triggers.ecl import ECL_NAMES
 from triggers.ftdl import LogicError, Product, Program, compile_program, sum_of_products
 from triggers.klm import KLM_NAMES
-from triggers.psnm import Prescales, prescales
 
 INPUT_NAMES: tuple[str, ...] = (*ECL_NAMES, *CDC_NAMES, *KLM_NAMES, "veto")
 """The input bits that are computed, in the order of the input words; ``veto``, of injections, is always 0 so far."""
@@ -62,7 +61,6 @@ class L1Menu:
     timing: TimingSettings
     lines: tuple[LineSettings, ...]
     program: Program
-    prescales: Prescales
     hash: int
     """uint64 xxh3 of all that decides: names, timing, sums of products and prescales, in this order of lines."""
 
@@ -93,7 +91,6 @@ class L1Menu:
             timing=tables.timing,
             lines=tables.line,
             program=compile_program(sums, INPUT_NAMES),
-            prescales=prescales([line.name for line in tables.line], [line.prescale for line in tables.line]),
             hash=_hash(tables, sums),
         )
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from daq.jit import Array
-from hlt.decision import Lines, decide, line_keys
+from hlt.decision import Lines, decide
+from triggers.prescale import line_keys
 
 
 def lines_of(prescales: list[int], rejects: list[bool], seed: int = 1) -> Lines:
     """Return lines named by their place."""
     names = [f"line_{k}" for k in range(len(prescales))]
-    return Lines(line_keys(names, seed), np.array(prescales, dtype=np.uint64), np.array(rejects, dtype=np.bool_))
+    return Lines(line_keys("hlt", names, seed), np.array(prescales, dtype=np.uint64), np.array(rejects, dtype=np.bool_))
 
 
 def unpacked(words: Array, n_lines: int) -> Array:
@@ -66,8 +67,8 @@ def test_a_prescale_keeps_one_in_n(prescale):
 def test_a_line_keeps_its_draws_in_another_menu():
     """What a prescale keeps depends on the line's name, not on its place or its neighbours."""
     n_events = 5000
-    keys = line_keys(["alone"], seed=3)
-    many = line_keys(["other", "alone", "third"], seed=3)
+    keys = line_keys("hlt", ["alone"], seed=3)
+    many = line_keys("hlt", ["other", "alone", "third"], seed=3)
     prescales, rejects = np.array([7, 7, 7], dtype=np.uint64), np.zeros(3, dtype=np.bool_)
     single = Lines(keys, prescales[:1], rejects[:1])
     one = decide(np.ones((n_events, 1), dtype=bool), *numbers(n_events), single, accept_mode=False)[1]

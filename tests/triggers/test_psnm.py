@@ -11,6 +11,7 @@ from scipy import stats
 
 from daq.jit import Array
 from triggers.bits import flags_of, planes_of, words_of
+from triggers.prescale import line_keys
 from triggers.psnm import prescale_and_mask, prescales
 
 N = 200_000
@@ -20,7 +21,7 @@ def passed(names: list[str], values: list[int], *, event: Array, run: int = 1, s
     """Return by line which of the events pass if all lines fire in all of them."""
     fired = planes_of(np.full((event.size, -(-len(names) // 64)), 2**64 - 1, dtype=np.uint64), len(names))
     runs = np.full(event.size, run, dtype=np.uint32)
-    out = words_of(prescale_and_mask(prescales(names, values), fired, runs, event.astype(np.uint64), seed), event.size)
+    out = words_of(prescale_and_mask(prescales(names, values, seed), fired, runs, event.astype(np.uint64)), event.size)
     return {name: flags_of(out, i) for i, name in enumerate(names)}
 
 
@@ -28,7 +29,7 @@ def test_off_and_all():
     """0 passes nothing, 1 everything that fired and nothing else."""
     fired = np.random.default_rng(1).integers(0, 2**64, (2, 10), dtype=np.uint64)
     event, run = np.arange(640, dtype=np.uint64), np.ones(640, dtype=np.uint32)
-    out = prescale_and_mask(prescales(["off", "all"], [0, 1]), fired, run, event, 3)
+    out = prescale_and_mask(prescales(["off", "all"], [0, 1], 3), fired, run, event)
     assert_array_equal(out[0], 0)
     assert_array_equal(out[1], fired[1])
 
@@ -95,6 +96,11 @@ def test_hash_is_the_documented_one():
         return word ^ (word >> 31)
 
     assert mix(0) == 0xE220A8397B1DCDAF  # first output of splitmix64 with seed 0
-    key = xxhash.xxh3_64_intdigest(b"lml1")
-    expected = [mix(mix(mix(mix(5) ^ 9) ^ event) ^ key) < 2**64 // 7 for event in range(500)]
+    key = xxhash.xxh3_64_intdigest(b"l1/lml1", seed=5)
+    expected = [mix(mix(key ^ mix(9)) ^ event) < (2**64 - 1) // 7 for event in range(500)]
     assert_array_equal(passed(["lml1"], [7], event=np.arange(500), run=9, seed=5)["lml1"], expected)
+
+
+def test_levels_draw_apart():
+    """A line of the same name on the other level has draws of its own: its prescale multiplies, it does not repeat."""
+    assert not np.array_equal(line_keys("l1", ["ff"], 1), line_keys("hlt", ["ff"], 1))
