@@ -23,7 +23,7 @@ import xxhash
 from daq import __version__
 from daq.errors import InputError
 from daq.event import EventBatch, Outcome
-from daq.run_directory import INPUT, RunFile, create, read_run
+from daq.run_directory import INPUT, RunFile, create, is_taken, read_run
 from daq.settings import RunSettings, load, parse, read_toml
 from daq.source.mix import MixSource, ProcessSettings, Source
 from daq.source.replay import ReplaySource, stage
@@ -227,7 +227,8 @@ def plan_replay(settings: RunSettings, files: Sequence[Path], directory: Path, *
     """Read and check all files, then make the run directory, with the events of the files in its folder ``input``."""
     if settings.source.kind != "replay":
         raise InputError('must be "replay"', key="[source] kind", value=settings.source.kind)
-    Chain.of(settings)  # a mistake in a menu shows before long files are read
+    Chain.of(settings)  # what is wrong with the menus or the directory shows before long files are read
+    is_taken(directory, overwrite=overwrite)
     staged = directory.with_name(f".{directory.name}.input")
     shutil.rmtree(staged, ignore_errors=True)
     try:

@@ -83,6 +83,16 @@ def read_run(directory: Path) -> RunFile:
     return parse(tables, RunFile, file=path)
 
 
+def is_taken(directory: Path, *, overwrite: bool = False) -> bool:
+    """Return whether a run is there that ``overwrite`` may lose; raise `InputError` if something else is in the way."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return False
+    if not overwrite:
+        raise InputError("exists already (--overwrite to lose it, --resume to go on with it)", file=directory)
+    read_run(directory)  # what is not a run of ours is not ours to delete
+    return True
+
+
 def create(directory: Path, run: RunFile, *, overwrite: bool = False) -> None:
     """Make the directory of a new run.
 
@@ -92,10 +102,7 @@ def create(directory: Path, run: RunFile, *, overwrite: bool = False) -> None:
         If it exists and is not empty, unless ``overwrite`` is given and it holds a run.
     """
     try:
-        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            if not overwrite:
-                raise InputError("exists already (--overwrite to lose it, --resume to go on with it)", file=directory)
-            read_run(directory)  # what is not a run of ours is not ours to delete
+        if is_taken(directory, overwrite=overwrite):
             _clear(directory)
         for name in (EVENTS, TRIGGER_WORDS):
             (directory / name).mkdir(parents=True, exist_ok=True)

@@ -187,7 +187,12 @@ def _check_cut(expression: str) -> None:
 def find(name: str | Path) -> Path:
     """Return the file of a search: a path, or the name of a file in configs/searches."""
     path = Path(name)
-    return path if path.suffix == ".toml" else CONFIGS / "searches" / f"{name}.toml"
+    if path.suffix == ".toml":
+        return path
+    if not (found := CONFIGS / "searches" / f"{name}.toml").is_file():
+        known = ", ".join(sorted(search.stem for search in found.parent.glob("*.toml")))
+        raise InputError(f"no such search (known: {known})", key="search", value=str(name))
+    return found
 
 
 def load_search(name: str | Path) -> Search:

@@ -27,8 +27,10 @@ def test_a_search_is_found_by_name_or_path():
     """A bare name means the file in configs/searches."""
     assert find("alp_three_photon") == FILE
     assert find(FILE) == FILE
-    with pytest.raises(InputError, match=r"nothing\.toml: no such file"):
+    with pytest.raises(InputError, match=r"search = 'nothing': no such search \(known: alp_three_photon"):
         load_search("nothing")
+    with pytest.raises(InputError, match=r"nothing\.toml: no such file"):
+        load_search("nothing.toml")
 
 
 @pytest.mark.parametrize(
