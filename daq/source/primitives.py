@@ -84,7 +84,8 @@ def trigger_cells() -> Cells:
     sine = np.sin(theta)[:, None]
     directions = np.stack(np.broadcast_arrays(sine * np.cos(phi), sine * np.sin(phi), np.cos(theta)[:, None]), axis=-1)
     units = positions / np.linalg.norm(positions, axis=1)[:, None]
-    neighbours = np.argsort(distances, axis=1)[:, :_CANDIDATES]
+    # Cells of a ring lie alike: rounded and stable, so that ties are broken by number on every machine.
+    neighbours = np.argsort(distances.round(3), axis=1, kind="stable")[:, :_CANDIDATES]
     spacing = np.take_along_axis(distances, neighbours, axis=1)
     return Cells(positions, neighbours, spacing, np.argmax(directions @ units.T, axis=2))
 

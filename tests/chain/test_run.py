@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,3 +109,25 @@ def test_a_run_cut_off_goes_on(arguments: tuple[object, ...], reference: Path, t
     summary = summary_of(darkline("run", "--resume", directory, "--json"))
     assert reconciles(summary)
     same_decisions(directory, reference)
+
+
+def test_processes_show_metrics_and_ctrl_c_ends_in_order(arguments: tuple[object, ...], tmp_path: Path):
+    """Each process of a run serves its counters; Ctrl-C finishes what is in flight, and the books balance."""
+    directory = tmp_path / "run"
+    more = [2_000_000 if argument == EVENTS else argument for argument in arguments]
+    with start(*more, "--out", directory) as process:
+        status = wait_for(lambda: running(directory), "the first block to be done")
+        pages = {}
+        for entry in status["processes"]:
+            if entry.get("metrics_url"):
+                with urllib.request.urlopen(entry["metrics_url"], timeout=10) as answer:
+                    pages[entry["role"]] = answer.read().decode()
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=120)
+    assert set(pages) == {"source", "l1", "hlt", "spool"}
+    assert all('darkline_cpu_seconds_total{role="' + role in page for role, page in pages.items())
+    assert process.returncode == 0, errors
+    summary = json.loads(printed)
+    assert summary["stopped_early"]
+    assert reconciles(summary)
+    assert words(directory)["event"].to_list() == list(range(summary["generated"]))
