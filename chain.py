@@ -218,7 +218,7 @@ def plan_run(settings: RunSettings, directory: Path, *, overwrite: bool = False)
     if settings.source.kind == "replay":
         raise InputError("a replay needs files: darkline replay FILES ...", key="[source] kind", value="replay")
     source = MixSource(settings)
-    run = _run_file(settings, source)
+    run = run_file(settings, source)
     create(directory, run, overwrite=overwrite)
     return Plan(directory, run, source)
 
@@ -234,7 +234,7 @@ def plan_replay(settings: RunSettings, files: Sequence[Path], directory: Path, *
     try:
         stage(files, settings, staged)
         source = ReplaySource(settings, staged)
-        run = _run_file(settings, source, files=[str(path) for path in files])
+        run = run_file(settings, source, files=[str(path) for path in files])
         create(directory, run, overwrite=overwrite)
         staged.rename(directory / INPUT)
     finally:
@@ -253,7 +253,8 @@ def open_source(settings: RunSettings, directory: Path) -> Source:
     return ReplaySource(settings, directory / INPUT) if settings.source.kind == "replay" else MixSource(settings)
 
 
-def _run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
+def run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
+    """Return what run.json of a run will say; ``about`` is added as it is."""
     chain = Chain.of(settings)
     return RunFile(
         settings=settings,
@@ -326,7 +327,7 @@ def blocks_in_process(settings: RunSettings) -> Iterator[Block]:
     """Yield every block of a run with its kept events; the functions of the stream, without the stream."""
     chain, source = Chain.of(settings), MixSource(settings)
     l1, hlt = chain.l1_stage(), chain.hlt_stage()
-    run = _run_file(settings, source)
+    run = run_file(settings, source)
     make = BlockMaker(source, run)
     state: list[int] | None = None
     for number in range(run.n_blocks):
