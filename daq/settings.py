@@ -82,6 +82,8 @@ class ReplaySettings(Settings):
     """Name of the ROOT tree; the only tree of the file if not given."""
     columns: dict[str, tuple[str, ...]] = {}
     """Column map: field of the event model -> column of the file, or several flat columns, one an object."""
+    group_by: tuple[str, ...] = ()
+    """Columns that name the event where a row is a candidate; without them each row is an event."""
     rate_hz: float = Field(default=10_000.0, gt=0)
     """Mean rate at which the replayed events collide [Hz]."""
     luminosity_fb: float | None = Field(default=None, gt=0)

@@ -29,6 +29,9 @@ from daq.source.primitives import add_primitives
 _STAGED = "staged.parquet"
 _LEVEL = b"darkline.level"
 _ROW_GROUP = 1024  # events; what is read at least to get one
+_ROWS_AT_A_TIME = (
+    65_536  # of a user's table: a basket of a ROOT file is unpacked whole, however few of its rows we want
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def _batches(path: Path, level: Level, replay: ReplaySettings) -> Iterator[Event
     from daq.source.formats.columns import read_mapped
     from daq.source.formats.tables import open_table
 
-    return read_mapped(open_table(path, replay.tree), replay.columns, _ROW_GROUP)
+    return read_mapped(open_table(path, replay.tree), replay.columns, replay.group_by, _ROWS_AT_A_TIME)
 
 
 def _write(path: Path, level: Level, tables: Iterator[pa.Table]) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 
 from daq.errors import InputError
 from daq.event import BY_PATH, GROUPS, OFFSET, Array, EventBatch
+from daq.source.formats.candidates import merged, whole_events
 from daq.source.formats.defaults import complete_clusters, complete_tracks
 from daq.source.formats.event_table import TRUTH, check_events, matched_events
 from daq.source.formats.tables import Table, numbers, resolve
@@ -78,8 +79,12 @@ def _mixed(given: set[str]) -> bool:
     return bool(given.intersection(_MOMENTUM)) and bool(given.intersection((*_HELIX, "theta", "phi")))
 
 
-def read_mapped(table: Table, columns: Mapping[str, Sequence[str]], chunk: int) -> Iterator[EventBatch]:
-    """Yield the events of a table by a column map, at most ``chunk`` at a time, without beam times and primitives.
+def read_mapped(
+    table: Table, columns: Mapping[str, Sequence[str]], group_by: Sequence[str], chunk: int
+) -> Iterator[EventBatch]:
+    """Yield the events of a table by a column map, about ``chunk`` rows at a time, without beam times and primitives.
+
+    Consecutive rows that agree in the columns ``group_by`` are one event; without such columns each row is.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def read_mapped(table: Table, columns: Mapping[str, Sequence[str]], chunk: int) 
     chosen = {field: [resolve(table, name) for name in names] for field, names in columns.items()}
     wanted = list(dict.fromkeys(name for names in chosen.values() for name in names))
     done = 0
-    for arrays in table.chunks(wanted, chunk):
+    for arrays, starts in whole_events(table, wanted, group_by, chunk):
         reader = _Chunk(table.path, done, arrays)
         batch = {field: reader.scalar(field, chosen[field]) for field in TRUTH if field in chosen}
         batch.setdefault("weight", np.ones(reader.size))
@@ -99,7 +104,7 @@ def read_mapped(table: Table, columns: Mapping[str, Sequence[str]], chunk: int) 
             fields = {f.partition(".")[2]: names for f, names in chosen.items() if f.startswith(f"{group}.")}
             if fields:
                 batch |= complete(*reader.objects(group, fields))
-        yield reader.batch(batch)
+        yield merged(reader.batch(batch), starts)
         done += reader.size
 
 

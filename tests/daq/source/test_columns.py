@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 
 import awkward as ak
@@ -21,6 +22,7 @@ from daq.settings import ReplaySettings
 from daq.source.formats.columns import check_map, read_mapped
 from daq.source.formats.defaults import complete_clusters, complete_tracks
 from daq.source.formats.tables import open_table
+from tests.batches import assert_same
 
 NAN = math.nan
 HELIX = {"tracks.omega_per_cm": "om", "tracks.phi0": "phi", "tracks.tan_lambda": "tl"}
@@ -41,9 +43,9 @@ def write_parquet(path: Path, columns: dict) -> Path:
     return path
 
 
-def read(path: Path, columns: dict, *, tree: str | None = None, chunk: int = 1024) -> EventBatch:
+def read(path: Path, columns: dict, *, tree: str | None = None, chunk: int = 1024, group_by: tuple = ()) -> EventBatch:
     named = ReplaySettings(columns=columns).columns
-    return EventBatch.concatenate(read_mapped(open_table(path, tree), named, chunk))
+    return EventBatch.concatenate(read_mapped(open_table(path, tree), named, group_by, chunk))
 
 
 JAGGED = {
@@ -289,3 +291,46 @@ def test_a_root_file_cut_anywhere_is_refused(tmp_path: Path):
         cut_file.write_bytes(data[:cut])
         with pytest.raises(InputError, match=r"cut\.root"):
             read(cut_file, MAP)
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=12), st.integers(1, 9))
+def test_rows_of_candidates_become_events(rows_of_event: list[int], chunk: int):
+    """A row a candidate, grouped by event number, gives the events of the jagged tree, wherever the chunks are cut."""
+    rows = sum(rows_of_event)
+    rng = np.random.default_rng(rows)
+    flat = {
+        "__run__": np.repeat(np.arange(len(rows_of_event)) // 2, rows_of_event).astype(float),
+        "__event__": np.repeat(np.arange(len(rows_of_event)) % 2, rows_of_event).astype(float),
+        "om": rng.choice([-0.002, 0.001], rows),
+        "phi": rng.uniform(-3, 3, rows),
+        "tl": rng.normal(size=rows),
+        "E": rng.uniform(0.1, 5, rows),
+        "th": rng.uniform(0.3, 2.6, rows),
+        "ph": rng.uniform(-3, 3, rows),
+        "match": np.zeros(rows),
+    }
+    jagged = {name: ak.unflatten(values, rows_of_event).to_list() for name, values in flat.items()}
+    jagged["match"] = [list(range(count)) for count in rows_of_event]
+    named = HELIX | CLUSTERS
+    with tempfile.TemporaryDirectory() as folder:
+        # Each row matches its track to its own cluster, which is number 0 of the row and number k of the event.
+        lists = {name: [[value] for value in values] for name, values in flat.items() if not name.startswith("__")}
+        index = {name: flat[name] for name in ("__run__", "__event__")}
+        one = write_parquet(Path(folder) / "rows.parquet", lists | index)
+        other = write_parquet(Path(folder) / "events.parquet", jagged)
+        columns = named | {"tracks.clusters": "match"}
+        grouped = read(one, columns, chunk=chunk, group_by=("__run__", "__event__"))
+        assert_same(grouped, read(other, columns))
+
+
+def test_candidates_without_grouping_are_refused(tmp_path: Path):
+    """Rows that number candidates are not taken for events in silence; in one flat tree they can be grouped."""
+    columns = {"E": np.array([1.0, 2.0, 3.0]), "th": np.ones(3), "ph": np.zeros(3)}
+    index = {"__event__": np.array([7.0, 7.0, 8.0]), "__candidate__": np.array([0.0, 1.0, 0.0])}
+    path = write_tree(tmp_path / "gamma.root", columns | index)
+    with pytest.raises(InputError, match=r"gamma\.root: \[replay\] group_by: a row is a candidate, not an event"):
+        read(path, CLUSTERS)
+    batch = read(path, CLUSTERS, group_by=("__event__",))
+    assert_array_equal(batch["clusters.offsets"], [0, 2, 3])
+    with pytest.raises(InputError, match="no such column"):
+        read(path, CLUSTERS, group_by=("__evnt__",))
