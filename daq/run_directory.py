@@ -31,7 +31,7 @@ import structlog
 from pydantic import Field
 
 from daq.errors import InputError
-from daq.settings import RunSettings, Settings, parse
+from daq.settings import RunSettings, Settings, parse, read_json
 
 RUN, MANIFEST, SECTIONS, SUMMARY, LOG, STATUS = (
     "run.json", "manifest.jsonl", "sections.parquet", "summary.json", "log.jsonl", "status.json",
@@ -72,15 +72,7 @@ class RunFile(Settings):
 def read_run(directory: Path) -> RunFile:
     """Read run.json; raise `InputError` if it is missing or wrong."""
     path = directory / RUN
-    try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file: not the directory of a run", file=path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot be read: {error}", file=path) from None
-    if not isinstance(tables, dict):
-        raise InputError("must hold a JSON object", file=path)
-    return parse(tables, RunFile, file=path)
+    return parse(read_json(path, if_missing="not the directory of a run"), RunFile, file=path)
 
 
 def is_taken(directory: Path, *, overwrite: bool = False) -> bool:

@@ -6,6 +6,7 @@ Past the loader nobody sees a dict. What the file gets wrong comes back as one l
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -166,6 +167,19 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot be read: {error}", file=path) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"not TOML: {error}", file=path) from None
+
+
+def read_json(path: Path, *, if_missing: str) -> dict[str, Any]:
+    """Return the object of a JSON file; raise `InputError` if it is none, or missing: ``if_missing`` says why."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such file: {if_missing}", file=path) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"not JSON: {error}", file=path) from None
+    if not isinstance(content, dict):
+        raise InputError("must hold a JSON object", file=path)
+    return content
 
 
 def load(path: Path, model: type[S]) -> S:

@@ -5,7 +5,6 @@ Nothing is taken from a run that failed, does not reconcile, or whose event part
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import polars as pl
 
 from daq.errors import InputError
 from daq.run_directory import EVENTS, SECTIONS, SUMMARY, RunFile, read_run
-from daq.settings import BeamSettings
+from daq.settings import BeamSettings, read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Dataset:
         """
         if not directory.is_dir():
             raise InputError("no such run directory", file=directory)
-        summary = _read_json(directory / SUMMARY)
+        summary = read_json(directory / SUMMARY, if_missing="not a run directory, or the run has not ended")
         for key, wanted in (("state", "DONE"), ("reconciles", True)):
             if summary.get(key) != wanted:
                 rule = f"must be {wanted}: nothing is measured on a run that did not end well"
@@ -122,18 +121,6 @@ def collect(frame: pl.LazyFrame, file: Path) -> pl.DataFrame:
         return frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(f"cannot be read: {_first_line(error)}", file=file) from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file: not a run directory, or the run has not ended", file=path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"not JSON: {error}", file=path) from None
-    if not isinstance(content, dict):
-        raise InputError("must hold a JSON object", file=path)
-    return content
 
 
 def _read_parquet(path: Path) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from daq.errors import InputError
 from daq.jit import Array
-from daq.settings import Settings, parse
+from daq.settings import Settings, parse, read_json
 from offline.dataset import accepted_by
 from offline.models import CrystalBall, Histogram
 from offline.observables import Frame, observables, select
@@ -163,13 +163,7 @@ def shapes_path(search: str | Path) -> Path:
 
 def load_shapes(path: Path) -> Shapes:
     """Read shapes; raise `InputError` naming the file if they are missing or damaged."""
-    try:
-        tables = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file: make it with `darkline shapes`", file=path) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"not JSON: {error}", file=path) from None
-    return parse(tables, Shapes, file=path)
+    return parse(read_json(path, if_missing="make it with `darkline shapes`"), Shapes, file=path)
 
 
 def selection_hash(search: Search) -> str:

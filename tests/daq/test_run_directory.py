@@ -67,7 +67,7 @@ def test_only_the_same_run_can_be_resumed(tmp_path: Path, other: object, key: st
     ("text", "rule"),
     [
         (None, "not the directory of a run"),
-        ("{", "cannot be read"),
+        ("{", "not JSON"),
         ("[]", "must hold a JSON object"),
         ('{"n_events": -1}', "n_events = -1: "),
         ('{"nonsense": 1}', "nonsense = 1: unknown key"),
