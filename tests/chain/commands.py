@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +53,3 @@ def reconciles(summary: dict[str, Any]) -> bool:
     """Return whether generated is the sum of the four outcomes."""
     outcomes = (summary[name] for name in ("l1_rejected", "l1_dead", "hlt_rejected", "spooled"))
     return total(summary["generated"]) == sum(map(total, outcomes))
-
-
-def wait_for(condition: Callable[[], Any], what: str, limit_s: float = 120) -> Any:
-    """Return the first true value of ``condition``; fail if it does not come."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.01)  # polling interval, not a wait for work to be done
-    raise AssertionError(f"waited {limit_s} s in vain for {what}")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.chain.commands import DEMO, darkline, reconciles, spool, start, summary_of, wait_for, words
+from tests.chain.commands import DEMO, darkline, reconciles, spool, start, summary_of, words
+from tests.waiting import wait_for
 
 EVENTS = 120_000
 

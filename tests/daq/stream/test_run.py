@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from daq.errors import InputError, RunError
 from daq.run_directory import RunFile, read_run
 from daq.stream.supervisor import supervise
 from tests.daq.stream import toy
+from tests.waiting import wait_for
 
 EVENTS = 6000
 
@@ -120,15 +119,6 @@ def test_a_killed_process_costs_nothing(role: str, tmp_path: Path, reference: Pa
     assert summary["restarts"] == summary["restarts_by_process"][role if role == "nursery" else f"{role}-0"] == 1
     assert summary["reconciles"]
     same_spool(tmp_path / "run", reference)
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Return the first true value of ``condition``."""
-    deadline = time.monotonic() + 60
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.005)
-    return value
 
 
 def is_gone(pid: int) -> bool:
