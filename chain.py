@@ -23,7 +23,7 @@ import xxhash
 from daq import __version__
 from daq.errors import InputError
 from daq.event import EventBatch, Outcome
-from daq.run_directory import INPUT, RunFile, create, is_taken, read_run
+from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
 from daq.settings import RunSettings, load, parse, read_toml
 from daq.source.mix import MixSource, ProcessSettings, Source
 from daq.source.replay import ReplaySource, stage
@@ -60,6 +60,8 @@ APPROXIMATE = (
     "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
     "Dead time is the minimum spacing of L1 accepts alone; there is no buffer model and no injection veto.",
     "Prescales of real menus are not public; those used are of public menus and of the design rate table.",
+    "Beside a strong signal the polynomial background is pulled up: there significances are too low, limits too "
+    "strong.",
     "Significances are local, without trials factor; limits are asymptotic, and marked where events are few.",
     "A spectrum counts all photon pairs of an event as independent entries.",
     "Cuts of the search marked 'assumed' in its file are not published values.",
@@ -243,9 +245,15 @@ def plan_replay(settings: RunSettings, files: Sequence[Path], directory: Path, *
 
 
 def plan_resume(directory: Path) -> Plan:
-    """Take up a run where its manifest ends."""
+    """Take up a run where its manifest ends; raise `InputError` if it would go on as another run."""
     run = read_run(directory)
-    return Plan(directory, run, open_source(run.settings, directory))
+    source = open_source(run.settings, directory)
+    before, now = (each.model_dump(mode="json")["about"] for each in (run, run_file(run.settings, source)))
+    for what in ("l1", "hlt", "process_names", "cross_sections_nb"):
+        if now[what] != before.get(what):
+            rule = "has changed since the run began: what was half done with one cannot be finished with another"
+            raise InputError(rule, file=directory / RUN, key=what)
+    return Plan(directory, run, source)
 
 
 def open_source(settings: RunSettings, directory: Path) -> Source:
@@ -263,6 +271,7 @@ def run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
         bit_names={name: tuple(names) for name, names in chain.bit_names.items()},
         about={
             "process_names": list(source.process_names),
+            "cross_sections_nb": list(source.cross_sections_nb),
             **chain.menus,
             "versions": {
                 "darkline": __version__,

@@ -39,6 +39,8 @@ class Source(Protocol):
     n_events: int
     process_names: tuple[str, ...]
     """Names of the processes; the column ``process`` indexes it."""
+    cross_sections_nb: tuple[float, ...]
+    """Their cross-sections [nb]; empty if they are not known."""
 
     def block(self, first: int, count: int) -> EventBatch:
         """Return ``count`` events from number ``first``; a function of the settings and the event numbers alone."""
@@ -112,14 +114,14 @@ class MixSource:
         self._frame = collision_frame(settings.beam)
         processes = _processes(settings, self._frame)
         self.process_names = tuple(process.name for process in processes)
-        self.cross_sections_nb = np.array([process.cross_section_nb for process in processes])
+        self.cross_sections_nb = tuple(process.cross_section_nb for process in processes)
         self._table = _table(processes)
         self._samples = {
             i: read_sample(SAMPLES / process.settings.sample)
             for i, process in enumerate(processes)
             if process.settings.sample is not None
         }
-        total_nb = float(self.cross_sections_nb.sum())
+        total_nb = sum(self.cross_sections_nb)
         self._shares = np.cumsum(self.cross_sections_nb) / total_nb
         rate_hz = total_nb * NB_CM2 * settings.beam.luminosity_cm2_s
         self._beam = Beam(settings.beam, rate_hz=rate_hz, seed=self._seed, run=self._run)

@@ -138,6 +138,7 @@ class ReplaySource:
     """
 
     process_names: tuple[str, ...] = ("replay",)
+    cross_sections_nb: tuple[float, ...] = ()
 
     def __init__(self, settings: RunSettings, staged: Path):
         """Open what `stage` left in the directory ``staged``."""

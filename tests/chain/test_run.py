@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.chain.commands import DEMO, darkline, reconciles, spool, start, summary_of, words
+from tests.chain.commands import DEMO, ROOT, darkline, reconciles, spool, start, summary_of, words
 from tests.waiting import wait_for
 
 EVENTS = 120_000
@@ -132,3 +132,19 @@ def test_processes_show_metrics_and_ctrl_c_ends_in_order(arguments: tuple[object
     assert summary["stopped_early"]
     assert reconciles(summary)
     assert words(directory)["event"].to_list() == list(range(summary["generated"]))
+
+
+def test_a_run_does_not_go_on_with_another_menu(tmp_path: Path):
+    """A menu that was edited since the run began would split it in two: the resumption is refused."""
+    menu, config = tmp_path / "menu.toml", tmp_path / "run.toml"
+    text = (ROOT / "configs" / "menus" / "hlt" / "physics.toml").read_text(encoding="utf-8")
+    menu.write_text(text, encoding="utf-8")
+    hlt = f'[hlt]\nmenu = "{menu}"'
+    config.write_text(DEMO.read_text(encoding="utf-8").replace('[hlt]\nmenu = "physics"', hlt), encoding="utf-8")
+    summary_of(darkline("run", config, "--events", 2000, "--out", tmp_path / "run", "--json"))
+    before = spool(tmp_path / "run")
+    menu.write_text(text.replace("prescale = 50", "prescale = 49", 1), encoding="utf-8")
+    done = darkline("run", "--resume", tmp_path / "run")
+    assert done.returncode == 2
+    assert "hlt: has changed since the run began" in done.stderr
+    assert spool(tmp_path / "run").equals(before)
