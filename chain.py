@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 
 EXACT = (
-    "L1: ECL clusters and bits, CDC and KLM counting bits and menu logic agree with Belle II's public trigger "
-    "simulation on every reference event.",
+    "L1: ECL, CDC, KLM, matching and short-track bits agree with Belle II's public trigger simulation on every "
+    "reference event; so does the menu logic.",
     "HLT: filter variables, two-track vertex fit and cut language agree with Belle II's public software on every "
     "reference event.",
     "Prescales, dead time and luminosity: every event and every second is accounted for.",
@@ -59,6 +59,7 @@ APPROXIMATE = (
     "follow the tree-level matrix element. The signal does not radiate.",
     "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
     "Dead time is the minimum spacing of L1 accepts alone; there is no buffer model and no injection veto.",
+    "L1 inputs that the public simulation does not make (TOP, endcap KLM counts, ...) are held at 0.",
     "Prescales of real menus are not public; those used are of public menus and of the design rate table.",
     "Beside a strong signal the polynomial background is pulled up: there significances are too low, limits too "
     "strong.",
@@ -396,7 +397,9 @@ def warm_up() -> None:
 
 
 def check_file(path: Path) -> str:
-    """Check a TOML file of any kind and return what it is; raise `InputError` for what is wrong with it."""
+    """Check a TOML file of any kind, or an L1 menu of Belle II (.alg), and say what it is; raise `InputError`."""
+    if path.suffix == ".alg":
+        return _what_l1_menu(L1Menu.load(path))
     tables = read_toml(path)
     lines = tables.get("line")
     if "sampler" in tables:
@@ -409,9 +412,19 @@ def check_file(path: Path) -> str:
     if isinstance(lines, list) and any(isinstance(line, dict) and "cut" in line for line in lines):
         return f"an HLT menu of {len(HltMenu.load(path).line)} lines"
     if isinstance(lines, list):
-        return f"an L1 menu of {len(L1Menu.load(path).lines)} lines"
+        return _what_l1_menu(L1Menu.load(path))
     settings = load(path, RunSettings)
     Chain.of(settings)
     if settings.source.kind == "mix":
         MixSource(settings)
     return f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
+
+
+def _what_l1_menu(menu: L1Menu) -> str:
+    what = f"an L1 menu of {len(menu.lines)} lines"
+    if not menu.absent:
+        return what
+    return (
+        f"{what}; {len(menu.absent)} inputs are not computed and held at 0 ({', '.join(menu.absent)}), "
+        f"which {len(menu.held_lines)} lines use ({', '.join(menu.held_lines)})"
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
+from triggers.grl_azimuth import any_within
 
 
 class CdcBits(NamedTuple):
@@ -33,7 +34,10 @@ class CdcBits(NamedTuple):
     ty_3: bool
     typ: bool  # a neural track that passes the single-track cut
     cdc_open90: bool  # two 2D tracks, 90 degrees apart in azimuth or more
-    cdc_b2b5: bool  # two 2D tracks, back to back in azimuth
+    cdc_b2b3: bool  # two 2D tracks, back to back in azimuth, from the narrowest window to the widest
+    cdc_b2b5: bool
+    cdc_b2b7: bool
+    cdc_b2b9: bool
     f2f30: bool  # two 2D tracks, 30 degrees apart in azimuth or more
     cdc_active: bool  # the CDC gave an event time
 
@@ -51,7 +55,10 @@ class CdcCuts(NamedTuple):
     omega_step_per_m: float = 0.044
     theta_step_rad: float = 0.098125
     open90_bins: tuple[int, int] = (9, 27)  # of 10 degrees
+    b2b3_bins: tuple[int, int] = (17, 19)
     b2b5_bins: tuple[int, int] = (16, 20)
+    b2b7_bins: tuple[int, int] = (15, 21)
+    b2b9_bins: tuple[int, int] = (14, 22)
     open30_bins: tuple[int, int] = (3, 33)
 
 
@@ -73,8 +80,9 @@ def momentum_bin(omega_per_cm: float, cot_theta: float, cuts: CdcCuts) -> int:
 
 
 @kernel
-def _is_sound(phi0: float, omega: float) -> bool:
-    return abs(phi0) <= 2.0 * math.pi and abs(omega) < 1.0  # false for NaN; a radius of 1 cm is no track
+def is_sound(phi0: float, omega: float) -> bool:
+    """Return whether a track can be: an azimuth within two turns, a radius of more than 1 cm, no NaN."""
+    return abs(phi0) <= 2.0 * math.pi and abs(omega) < 1.0  # false for NaN
 
 
 @kernel
@@ -95,24 +103,23 @@ def _cdc_words(
 ) -> None:
     for event in range(words.size):
         n_2d = n_3d = n_neural = 0
-        single = open_90 = back_to_back = open_30 = False
+        single = False
+        pairs = np.uint64(0)  # bit = difference of azimuth bins
         for i in range(offsets_2d[event], offsets_2d[event + 1]):
-            if not _is_sound(phi0_2d[i], omega_2d[i]):
+            if not is_sound(phi0_2d[i], omega_2d[i]):
                 malformed[event] = True
                 continue
             n_2d += 1
             bin_i = math.trunc(phi0_2d[i] * 18.0 / math.pi)
             for j in range(offsets_2d[event], i):
-                if _is_sound(phi0_2d[j], omega_2d[j]):
+                if is_sound(phi0_2d[j], omega_2d[j]):
                     difference = abs(bin_i - math.trunc(phi0_2d[j] * 18.0 / math.pi))
-                    open_90 |= cuts.open90_bins[0] <= difference <= cuts.open90_bins[1]
-                    back_to_back |= cuts.b2b5_bins[0] <= difference <= cuts.b2b5_bins[1]
-                    open_30 |= cuts.open30_bins[0] <= difference <= cuts.open30_bins[1]
+                    pairs |= np.uint64(1) << np.uint64(min(difference, 63))
         for i in range(offsets_3d[event], offsets_3d[event + 1]):
             malformed[event] |= not math.isfinite(z0_3d_cm[i])
             n_3d += abs(z0_3d_cm[i]) < cuts.z_3d_cm
         for i in range(offsets_nn[event], offsets_nn[event + 1]):
-            if not (math.isfinite(z0_nn_cm[i]) and math.isfinite(cot_theta_nn[i]) and _is_sound(0.0, omega_nn[i])):
+            if not (math.isfinite(z0_nn_cm[i]) and math.isfinite(cot_theta_nn[i]) and is_sound(0.0, omega_nn[i])):
                 malformed[event] = True
                 continue
             n_neural += abs(z0_nn_cm[i]) < cuts.z_neural_cm
@@ -135,9 +142,12 @@ def _cdc_words(
                 n_neural == 3,  # ty_2
                 n_neural > 3,  # ty_3
                 single,  # typ
-                open_90,  # cdc_open90
-                back_to_back,  # cdc_b2b5
-                open_30,  # f2f30
+                any_within(pairs, cuts.open90_bins),  # cdc_open90
+                any_within(pairs, cuts.b2b3_bins),  # cdc_b2b3
+                any_within(pairs, cuts.b2b5_bins),  # cdc_b2b5
+                any_within(pairs, cuts.b2b7_bins),  # cdc_b2b7
+                any_within(pairs, cuts.b2b9_bins),  # cdc_b2b9
+                any_within(pairs, cuts.open30_bins),  # f2f30
                 cdc_t0[event] != 0,  # cdc_active
             )
         )

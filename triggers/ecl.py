@@ -14,6 +14,7 @@ from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.ecl_cells import Cells, EclTable, cells
+from triggers.ecl_shape import COMBINATIONS, SHAPE_CUTS, EclShapeBits, EclShapeCuts, shape_of
 
 MAX_CLUSTERS = 6
 
@@ -33,6 +34,7 @@ class EclBits(NamedTuple):
     ecl_oflo: bool  # more clusters than the limit
     ecl_3dbha: bool  # 3D Bhabha: back-to-back pair, both above 3 GeV and one above 4.5 GeV (CM)
     bha_veto: bool  # the same, as the menu uses it to veto
+    bha_intrk: bool  # a cluster of the 3D Bhabha is in rings 3-15; of several such pairs the last one counts
     ecl_mumu: bool  # back-to-back pair, both below 2 GeV (CM)
     ecl_lml_0: bool  # three clusters, one above 0.3 GeV, no 3D Bhabha
     ecl_lml_1: bool  # a cluster above 2 GeV (CM) in rings 4-14
@@ -45,11 +47,12 @@ class EclBits(NamedTuple):
     ecl_lml_8: bool  # pair opposite in azimuth, both above 0.25 GeV, no cluster above 2 GeV (CM)
     ecl_lml_9: bool  # the same, just one of the pair above 0.25 GeV
     ecl_lml_10: bool  # back-to-back pair, no cluster above 2 GeV (CM)
+    ecl_lml_11: bool  # a hit, no cluster above 2 GeV (CM)
     ecl_lml_12: bool  # three clusters in rings 2-16, one above 0.5 GeV, no 3D Bhabha
     ecl_lml_13: bool  # one cluster above 0.5 GeV (CM) in rings 6-11, no other above 0.3 GeV
 
 
-ECL_NAMES: tuple[str, ...] = EclBits._fields
+ECL_NAMES: tuple[str, ...] = (*EclBits._fields, *EclShapeBits._fields)
 
 
 class EclCuts(NamedTuple):
@@ -100,7 +103,7 @@ def _starts_cluster(cell: int, cell_energy: Array, veto_any: Array, veto_both: A
 
 
 @kernel
-def _find_clusters(hits: Array, cell_energy: Array, cells: Cells, centre: Array, energy: Array) -> int:
+def find_clusters(hits: Array, cell_energy: Array, cells: Cells, centre: Array, energy: Array) -> int:
     """Fill centre cell and energy [GeV] of the first clusters, as many as fit; return how many there are in all.
 
     ``hits`` are rising cell numbers; ``cell_energy`` (577,) is 0 where there is no hit. Clusters come barrel first,
@@ -121,6 +124,15 @@ def _find_clusters(hits: Array, cell_energy: Array, cells: Cells, centre: Array,
                 centre[found], energy[found] = _cluster_of(seed, cell_energy, cells.neighbours)
             found += 1
     return found
+
+
+@kernel
+def _count_isolated(hits: Array, cell_energy: Array, cells: Cells) -> int:
+    isolated = 0
+    for cell in hits:
+        if 2 <= cells.theta_id[cell] <= 15:
+            isolated += _starts_cluster(cell, cell_energy, cells.veto_any, cells.veto_both)
+    return isolated
 
 
 @kernel
@@ -155,7 +167,7 @@ def _decide(
             n_hard_edge += ring in (2, 3, 15, 16)
             n_hard_extreme += ring in (1, 17)
 
-    bhabha = mumu = opposite_both = opposite_one = back_to_back = False
+    bhabha = in_track = mumu = opposite_both = opposite_one = back_to_back = False
     for i in range(count):
         for j in range(i + 1, count):
             dphi_deg = abs(table.phi_cm_deg[centre[i]] - table.phi_cm_deg[centre[j]])
@@ -168,7 +180,9 @@ def _decide(
             ):
                 both = energy[i] > factor_i * cuts.bhabha_low_cm_gev and energy[j] > factor_j * cuts.bhabha_low_cm_gev
                 one = energy[i] > factor_i * cuts.bhabha_high_cm_gev or energy[j] > factor_j * cuts.bhabha_high_cm_gev
-                bhabha |= both and one
+                if both and one:
+                    bhabha = True
+                    in_track = 3 <= theta_id[centre[i]] <= 15 or 3 <= theta_id[centre[j]] <= 15
                 mumu |= energy[i] < factor_i * cuts.mumu_cm_gev and energy[j] < factor_j * cuts.mumu_cm_gev
             if folded_deg > cuts.lml_opposite_deg:
                 low, high = min(energy[i], energy[j]), max(energy[i], energy[j])
@@ -192,6 +206,7 @@ def _decide(
         found > centre.size,  # ecl_oflo
         bhabha,  # ecl_3dbha
         bhabha,  # bha_veto
+        in_track,  # bha_intrk
         mumu,  # ecl_mumu
         count >= 3 and n_other >= 1 and not bhabha,  # ecl_lml_0
         n_hard_barrel >= 1,  # ecl_lml_1
@@ -204,6 +219,7 @@ def _decide(
         opposite_both and n_hard == 0,  # ecl_lml_8
         opposite_one and n_hard == 0,  # ecl_lml_9
         back_to_back and n_hard == 0,  # ecl_lml_10
+        found > 0 and n_hard == 0,  # ecl_lml_11
         n_inside >= 3 and n_energetic >= 1 and not bhabha,  # ecl_lml_12
         n_soft_barrel == 1 and n_other == 1,  # ecl_lml_13
     )
@@ -217,6 +233,8 @@ def _ecl_words(
     cells: Cells,
     table: EclTable,
     cuts: EclCuts,
+    combinations: Array,
+    shape_cuts: EclShapeCuts,
     max_clusters: int,
     words: Array,
     malformed: Array,
@@ -225,9 +243,11 @@ def _ecl_words(
     hits = np.empty(cells.theta_id.size, dtype=np.int64)
     centre = np.empty(max_clusters, dtype=np.int64)
     energy = np.empty(max_clusters)
+    ring_gev = np.zeros(18)
     for event in range(offsets.size - 1):
         n_hits = 0
         last = 0
+        ring_gev[:] = 0.0
         inner_gev = total_gev = 0.0
         for k in range(offsets[event], offsets[event + 1]):
             cell, gev = cell_id[k], energy_gev[k]
@@ -238,11 +258,30 @@ def _ecl_words(
             hits[n_hits] = cell
             n_hits += 1
             cell_energy[cell] = gev
+            ring = cells.theta_id[cell]
+            ring_gev[ring] += gev
             total_gev += gev
-            if 2 <= cells.theta_id[cell] <= 15:
+            if 2 <= ring <= 15:
                 inner_gev += gev
-        found = _find_clusters(hits[:n_hits], cell_energy, cells, centre, energy)
-        words[event] = pack(_decide(inner_gev, total_gev, found, centre, energy, cells.theta_id, table, cuts))
+        found = find_clusters(hits[:n_hits], cell_energy, cells, centre, energy)
+        isolated = 0 if found < 4 else _count_isolated(hits[:n_hits], cell_energy, cells)  # only four or more matter
+        kept_centre, kept_energy = centre[: min(found, max_clusters)], energy[: min(found, max_clusters)]
+        shape = shape_of(
+            hits[:n_hits],
+            cell_energy,
+            ring_gev,
+            inner_gev,
+            total_gev,
+            isolated,
+            kept_centre,
+            kept_energy,
+            cells,
+            table,
+            combinations,
+            shape_cuts,
+        )
+        decisions = _decide(inner_gev, total_gev, found, centre, energy, cells.theta_id, table, cuts)
+        words[event] = pack(decisions) | pack(shape) << np.uint64(len(decisions))
         for k in range(n_hits):
             cell_energy[hits[k]] = 0.0
 
@@ -274,7 +313,7 @@ def words_of_hits(
     Returns
     -------
     words : (N, 1) uint64
-        Bit i is field i of `EclBits`.
+        Bit i is `ECL_NAMES[i]`: the fields of `EclBits`, then those of `EclShapeBits`.
     malformed : (N,) bool
         A cell number is not in 1..576 or does not rise, or an energy is not positive and finite; that hit is ignored.
     """
@@ -282,5 +321,17 @@ def words_of_hits(
         energy_gev = np.rint(energy_gev.astype(np.float64) * 1e6) / 1e6
     words: Array = np.zeros((offsets.size - 1, 1), dtype=np.uint64)
     malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
-    _ecl_words(offsets, cell_id, energy_gev, cells(), table, cuts, MAX_CLUSTERS, words[:, 0], malformed)
+    _ecl_words(
+        offsets,
+        cell_id,
+        energy_gev,
+        cells(),
+        table,
+        cuts,
+        COMBINATIONS,
+        SHAPE_CUTS,
+        MAX_CLUSTERS,
+        words[:, 0],
+        malformed,
+    )
     return words, malformed

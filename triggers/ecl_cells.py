@@ -33,6 +33,8 @@ class Cells(NamedTuple):
     """(577,) ring, 1 forward to 17 backward."""
     xyz_cm: Array
     """(577, 3) position."""
+    quadrants: Array
+    """(577,) 4 bits: quadrants of the azimuth; each is two cells wider than a quarter, so they overlap."""
     neighbours: Array
     """(577, 9): itself, upper, upper right, right, lower right, lower, lower left, left, upper left; 0 = none."""
     veto_any: Array
@@ -105,11 +107,18 @@ def cells() -> Cells:
             table[cell, : len(found)] = found
     return Cells(
         theta_id=np.concatenate([[0], ring_of]),
+        quadrants=_row_0(_quadrants(phi_of, np.where((ring_of < 4) | (ring_of > 15), 32, 36))),
         xyz_cm=np.concatenate([np.zeros((1, 3)), rows[:, 3:6]]),
         neighbours=neighbours,
         veto_any=veto_any,
         veto_both=veto_both,
     )
+
+
+def _quadrants(phi: Array, turn: Array) -> Array:
+    """Return the quadrants of azimuth numbers: the k-th reaches from k quarters of the turn to a quarter and 1 more."""
+    quarter = turn // 4
+    return sum((((phi - k * quarter) % turn <= quarter + 1) << k for k in range(4)), start=np.zeros_like(phi))
 
 
 @functools.cache

@@ -16,9 +16,12 @@ from triggers.cdc import CDC_NAMES, cdc_words
 from triggers.ecl import ECL_NAMES, ecl_words
 from triggers.ecl_cells import EclTable
 from triggers.ftdl import evaluate
+from triggers.grl import GRL_NAMES, grl_words
+from triggers.grl_clusters import clusters_of_hits
 from triggers.klm import KLM_NAMES, klm_words
 from triggers.menu import L1Menu
 from triggers.psnm import prescale_and_mask, prescales
+from triggers.short_tracks import SHORT_NAMES, short_words
 from triggers.timing import space_out
 
 
@@ -74,18 +77,22 @@ class L1Emulator:
         menu, n = self.menu, batch.size
         ecl, bad_ecl = ecl_words(batch, self._table)
         cdc, bad_cdc = cdc_words(batch)
+        clusters = clusters_of_hits(batch["tc.offsets"], batch["tc.id"], batch["tc.energy_gev"], batch["tc.time_ns"])
+        short, bad_segments = short_words(batch, clusters)
         inputs = np.concatenate(
             [
                 planes_of(ecl, len(ECL_NAMES)),
                 planes_of(cdc, len(CDC_NAMES)),
                 planes_of(klm_words(batch), len(KLM_NAMES)),
+                planes_of(grl_words(batch, clusters), len(GRL_NAMES)),
+                planes_of(short, len(SHORT_NAMES)),
                 np.zeros((1, -(-n // 64)), dtype=np.uint64),  # veto
             ]
         )
         ftdl = evaluate(menu.program, inputs, n)
         psnm = prescale_and_mask(self._prescales, ftdl, batch["run"], batch["event"])
         psnm_words = words_of(psnm, n)
-        malformed = bad_ecl | bad_cdc
+        malformed = bad_ecl | bad_cdc | bad_segments
         spacing_ns = menu.timing.minimum_spacing_ns
         fired = psnm_words.any(axis=1) | malformed
         outcome, after = space_out(batch["run"], batch["time_ns"], fired, spacing_ns, state)

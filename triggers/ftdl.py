@@ -4,7 +4,7 @@ Grammar, loosest first; ``&``, ``|`` and ``!`` are other spellings of ``and``, `
 
     logic   = term { "or" term }
     term    = factor { "and" factor }
-    factor  = "not" factor | "(" logic ")" | bit | count comparison number
+    factor  = "not" factor | "(" logic ")" | "true" | "false" | bit | count comparison number
 
 A *count* stands for the bits that encode it: ``nf >= 2`` is ``t2_1 or t2_2 or t2_3`` (see `COUNTS`).
 """
@@ -107,6 +107,10 @@ _BOUNDS: dict[str, Callable[[int], tuple[int | None, int | None]]] = {
 }
 _TOKEN = re.compile(r"\s*(?:(?P<name>[A-Za-z_]\w*)|(?P<number>\d+)|(?P<symbol>>=|<=|==|[<>()&|!]))")
 _WORDS = {"&": "and", "|": "or", "!": "not"}
+_CONSTANTS: dict[str, Logic] = {"true": AllOf(()), "false": AnyOf(())}
+
+RESERVED = frozenset({*_WORDS.values(), *_CONSTANTS, *COUNTS})
+"""Words of the grammar, which cannot name a bit."""
 
 
 class _Token(NamedTuple):
@@ -183,6 +187,8 @@ class _Parser:
         return factor
 
     def _named(self, token: _Token) -> Logic:
+        if token.text in _CONSTANTS:
+            return _CONSTANTS[token.text]
         if token.text in COUNTS:
             return self._comparison(token)
         if token.text in self._names:
@@ -222,13 +228,27 @@ def sum_of_products(text: str, names: Sequence[str]) -> tuple[Product, ...]:
     Raises
     ------
     LogicError
-        If the text is not of the grammar, names an unknown bit, can never be true, or multiplies out to too many
-        products.
+        If the text is not of the grammar, names an unknown bit, can never be true without saying ``false``, or
+        multiplies out to too many products.
     """
     products = _products(_Parser(text, names).parse(), wanted=True)
-    if not products:
+    if not products and text.strip() != "false":
         raise LogicError("can never be true", 1)
     return tuple(sorted(products, key=sorted))
+
+
+def text_of(products: Sequence[Product]) -> str:
+    """Return a sum of products as a text of the grammar."""
+    possible = [sorted(p) for p in products if not any((bit, not on) in p for bit, on in p)]
+    if not all(possible):
+        return "true"
+    return " or ".join(" and ".join(bit if on else f"!{bit}" for bit, on in p) for p in possible) or "false"
+
+
+def without(products: Sequence[Product], absent: frozenset[str]) -> tuple[Product, ...]:
+    """Return the sum of products where the bits ``absent`` are 0."""
+    possible = (product for product in products if not any(on and bit in absent for bit, on in product))
+    return tuple(frozenset((bit, on) for bit, on in product if bit not in absent) for product in possible)
 
 
 def _products(logic: Logic, *, wanted: bool) -> set[Product]:

@@ -85,7 +85,11 @@ def test_counts_are_one_hot(count: int):
         ((5.0, 92.0), "open90 f2f30"),
         ((-5.0, 92.0), "open90 f2f30"),  # truncation: bin 0 reaches from -10 to 10 degrees
         ((-5.0, 85.0), "f2f30"),
-        ((1.0, 179.0), "b2b5 open90 f2f30"),
+        ((1.0, 179.0), "b2b3 b2b5 b2b7 b2b9 open90 f2f30"),
+        ((1.0, 165.0), "b2b5 b2b7 b2b9 open90 f2f30"),
+        ((-175.0, 45.0), "b2b7 b2b9 open90 f2f30"),
+        ((-175.0, 55.0), "b2b9 open90 f2f30"),
+        ((-350.0, 350.0), ""),
         ((-175.0, 175.0), ""),  # 10 degrees apart, but the bins differ by 34: not folded
         ((12.0, 38.0), ""),
     ],
@@ -94,7 +98,8 @@ def test_pairs_of_2d_tracks(degrees: tuple[float, float], fired: str):
     """Opening angles are differences of truncated bins, not folded."""
     bits, _ = bits_of(trk2d_phi0=[math.radians(value) for value in degrees])
     assert bits["cdc_open90"] == ("open90" in fired)
-    assert bits["cdc_b2b5"] == ("b2b5" in fired)
+    for name in ("b2b3", "b2b5", "b2b7", "b2b9"):
+        assert bits[f"cdc_{name}"] == (name in fired)
     assert bits["f2f30"] == ("f2f30" in fired)
 
 
@@ -151,4 +156,15 @@ def test_klm_count_is_binary(tracks: int, expected: int):
     batch = EventBatch(
         1, {"klm_track_sectors.offsets": np.array([0, tracks]), "klm_track_sectors": np.arange(tracks) % 8}
     )
-    assert int(klm_words(batch)[0, 0]) == expected
+    assert int(klm_words(batch)[0, 0]) & 0b1111 == expected
+
+
+@pytest.mark.parametrize(
+    ("sectors", "pairs"), [([], 0), ([0, 1], 0), ([7, 3], 1), ([0, 4, 1, 5], 2), ([2, 6, 2, 6], 4), ([0, 4, 8], 2)]
+)
+def test_klm_pairs_of_opposite_sectors(sectors: list[int], pairs: int):
+    """One-hot: one pair of tracks whose sectors differ by four, two, more; order does not matter."""
+    arrays = {"klm_track_sectors.offsets": np.array([0, len(sectors)]), "klm_track_sectors": np.array(sectors)}
+    words = klm_words(EventBatch(1, arrays))
+    fired = [bool(flags_of(words, KLM_NAMES.index(f"klmb2b_{k}"))[0]) for k in range(3)]
+    assert fired == [min(pairs, 3) == k + 1 for k in range(3)]

@@ -147,6 +147,29 @@ def test_bhabha_pair_vetoes():
     assert not bits_of((forward, 5.0 * high), (cell(13, 10), 4.0 * low))["bha_veto"]
 
 
+def test_2d_bhabha_is_computed_but_not_sent():
+    """Ring sums on their thresholds pass; the decision shows in the type word and the physics bit, not in its own."""
+    bits = bits_of((cell(5, 1), 4.0), (cell(14, 19), 2.5))  # combinations 4, 5 and 6
+    assert bits["bhabha2d"]
+    assert not bits["ecl_bha"]
+    assert not bits["ecl_phys"]
+    assert [k for k in range(14) if bits[f"bha_type_{k}"]] == [8, 9, 10, 13]
+    assert not bits_of((cell(5, 1), 4.0), (cell(14, 19), 2.499))["bhabha2d"]
+    assert not bits_of((cell(5, 1), 4.0), (cell(14, 19), 2.5), (cell(9, 9), 0.2), (cell(9, 29), 0.2))["bhabha2d"]
+
+
+def test_background_bits_do_not_see_the_innermost_ring():
+    """Hits in opposite quadrants of rings 2-3 are background-like, those of ring 1 are not."""
+    assert bits_of((2, 0.2), (42, 0.2))["ecl_bg_2"]  # ring 2, half a turn apart
+    assert not bits_of((1, 0.2), (41, 0.2))["ecl_bg_0"]  # ring 1
+
+
+def test_single_forward_cluster_is_no_hie():
+    """One cluster of 2 GeV in rings 1-3 vetoes itself; in the barrel it fires."""
+    assert not bits_of((2, 2.0))["hie1"]
+    assert bits_of((cell(8, 1), 2.0))["hie1"]
+
+
 barrel_hits = st.dictionaries(
     st.tuples(st.integers(4, 15), st.integers(1, 36)), st.integers(100, 5000), min_size=1, max_size=30
 )

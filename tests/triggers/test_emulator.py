@@ -117,7 +117,8 @@ def test_no_event_crashes_the_trigger_and_malformed_ones_are_kept(seed: int, siz
     arrays = random_batch(size, rng).arrays() | {"run": np.zeros(size), "time_ns": np.arange(size) * 10**6}
     arrays["trk2d.phi0"] = rng.choice([0.0, 1.0, 1e30, np.nan, -np.inf], arrays["trk2d.phi0"].size)
     result = EMULATOR.process(EventBatch(size, arrays))
-    assert result.inputs.shape == result.ftdl.shape == result.psnm.shape == (size, 1)
+    assert result.inputs.shape == (size, -(-len(MENU.input_names) // 64))
+    assert result.ftdl.shape == result.psnm.shape == (size, 1)
     assert set(result.outcome[result.malformed].tolist()) <= {Outcome.KEPT}
     for event in range(size):
         objects = slice(*arrays["trk2d.offsets"][event : event + 2])

@@ -15,6 +15,8 @@ from triggers.bits import flags_of
 DATA = Path(__file__).parent.parent / "data"
 ECL_SAMPLE, GRL_SAMPLE = DATA / "l1_ecl_sample.parquet", DATA / "l1_grl_sample.parquet"
 
+KLM_MASKS = ("bklm_mask_fwd", "bklm_mask_bwd", "eklm_mask_fwd", "eklm_mask_bwd")
+
 
 def objects_of(table: pa.Table, group: str) -> dict[str, Array]:
     """Return offsets and fields of a list column as arrays of the event model, in the precision of the file."""
@@ -32,8 +34,9 @@ def batch_of(ecl: pa.Table, grl: pa.Table) -> EventBatch:
     size = min(ecl.num_rows, grl.num_rows)
     ecl, grl = ecl.take(np.arange(size)), grl.take(np.arange(size))  # take, not slice: offsets start at 0
     arrays = objects_of(ecl, "tc")
-    for group in ("trk2d", "trk3d", "trknn", "klm_track_sectors"):
+    for group in ("trk2d", "trk3d", "trknn", "segments", "klm_track_sectors"):
         arrays |= objects_of(grl, group)
+    arrays |= {name: grl[name].to_numpy() for name in KLM_MASKS}
     arrays["cdc_t0"] = cdc_t0_of(grl)
     arrays["run"] = np.full(size, 7)
     arrays["event"] = np.arange(size)

@@ -1,0 +1,349 @@
+"""GRL: short tracks and inner tracks in the inner five superlayers of the CDC, their pairs and what they point to.
+
+Each superlayer is a set of 64 azimuth bins. A short track is a pattern of bins in all five that is not on the road of a
+full track; an inner track is a coincidence of the first three.
+
+Source: Belle II public software, GRL trigger simulation (matching and projects modules), with its quirks:
+
+* full tracks are mapped, for the pairs with short and inner tracks, only in events with a barrel cluster;
+* what ``seklm_0`` says is that no short track points to a fired endcap KLM sector; ``seklm_1``, that one does;
+* quadrants of the endcap KLM overlap, and quadrant 3 lacks bin 35 for inner tracks;
+* forward sectors are renumbered 0 <-> 1, 2 <-> 3 before they are compared, backward ones are not;
+* full tracks veto bins for short tracks only, and only in superlayers 0 to 2; the road of soft
+  positive tracks is wider than that of negative ones.
+
+Not settled by the reference: a ring of patterns in all 64 bins, which has no end, counts as one short track.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from daq.event import EventBatch
+from daq.jit import Array, kernel
+from daq.settings import CONFIGS
+from triggers.bits import pack
+from triggers.cdc import is_sound
+from triggers.grl_azimuth import (
+    BINS_64_OF_36,
+    any_within,
+    bin_of,
+    circular_differences,
+    to_36,
+    turned_36,
+    turned_64,
+)
+from triggers.grl_clusters import Clusters
+
+
+class ShortBits(NamedTuple):
+    """The decisions, by the names of the GDL input bits; "so", "fo" are openings of 90 degrees, "30" of 30 degrees."""
+
+    ts_0: bool  # short tracks: 1, 2, 3, more
+    ts_1: bool
+    ts_2: bool
+    ts_3: bool
+    fwd_s: bool  # a short track into the forward endcap
+    bwd_s: bool
+    s2s3: bool  # two short tracks, back to back
+    s2s5: bool
+    s2so: bool
+    s2s30: bool
+    s2f3: bool  # a short and a full track, back to back
+    s2f5: bool
+    s2fo: bool
+    s2f30: bool
+    ti: bool  # an inner track
+    i2fo: bool  # an inner and a full track
+    secl: bool  # a short track into an endcap, with a cluster there
+    iecl: bool  # an inner track with an endcap cluster
+    seklm_0: bool  # no short track with an endcap KLM sector
+    seklm_1: bool  # a short track with one
+    ieklm: bool  # an inner track with an endcap KLM sector
+
+
+SHORT_NAMES: tuple[str, ...] = ShortBits._fields
+
+
+class ShortCuts(NamedTuple):
+    """Windows of azimuth bins of 10 degrees, with both ends in, and what else is no table."""
+
+    back_to_back_3: tuple[int, int] = (17, 19)
+    back_to_back_5: tuple[int, int] = (16, 20)
+    open_90: tuple[int, int] = (9, 27)
+    open_30: tuple[int, int] = (3, 33)
+    inner_cluster_bins: int = 4
+    curvature_bins_cm: float = 2271.7  # full tracks: steps of curvature, times 1 cm
+    forward_theta_id: int = 3  # clusters in rings up to this are in the forward endcap
+    backward_theta_id: int = 16
+
+
+CUTS = ShortCuts()
+
+
+class ShortTables(NamedTuple):
+    """Tables of the short-track finder."""
+
+    segment_layer: Array
+    """(992,) superlayer 0..4 of a track segment."""
+    segment_bins: Array
+    """(992,) uint64 its 64-bins."""
+    offsets: Array
+    """(P, 4) int64 pattern: bins in superlayers 0, 1, 3, 4 relative to that in superlayer 2."""
+    endcap: Array
+    """(P,) int64: 1 the pattern points forward, -1 backward, 0 to no endcap."""
+    reach: Array
+    """(P, 2) int64 first and last bin at the endcap, relative to that in superlayer 0."""
+    veto: Array
+    """(34, 2) int64 by steps of curvature: bins that a full track has bent by in superlayers 0 to 2."""
+    bins_64_of_36: Array
+    """See `triggers.grl_azimuth`."""
+    quadrants_short: Array
+    """(4,) uint64 36-bins of each quadrant of the endcap KLM, for short tracks."""
+    quadrants_inner: Array
+    """(4,) for inner tracks."""
+
+
+_FIRST_SEGMENT = (0, 160, 320, 512, 736, 992)
+_SEGMENT_GROUPS = (
+    ((1, 1, 3, 2, 2), 2),
+    ((1, 1, 3, 2, 2), 2),
+    ((1, 1, 1), 1),
+    ((1, 1, 1, 3, 2, 2, 2), 2),
+    ((1, 1, 1, 1), 1),
+)
+"""Per superlayer: bins (bit 0 the first, bit 1 the second) of the segments of a group, and bins a group has."""
+_VETO = ((9, 0, 0), (16, 0, 1), (25, 0, 2), (28, 0, 3), (31, 1, 3), (33, 1, 4), (34, 1, 5))
+"""Full tracks with fewer steps of curvature than the first number have bent by the second to the third, in bins."""
+
+
+@functools.cache
+def short_tables() -> ShortTables:
+    """Return the tables; the patterns are those of ``configs/detector/short_track_patterns.csv``."""
+    with (CONFIGS / "detector" / "short_track_patterns.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    layer = np.zeros(_FIRST_SEGMENT[-1], dtype=np.int64)
+    bins = np.zeros(_FIRST_SEGMENT[-1], dtype=np.uint64)
+    for number, (pattern, width) in enumerate(_SEGMENT_GROUPS):
+        for segment in range(_FIRST_SEGMENT[number], _FIRST_SEGMENT[number + 1]):
+            group, place = divmod(segment - _FIRST_SEGMENT[number], len(pattern))
+            layer[segment] = number
+            bins[segment] = pattern[place] << width * group
+    quadrants = ({35, *range(10)}, set(range(8, 20)), set(range(18, 29)), {*range(26, 36), 0})
+    return ShortTables(
+        segment_layer=layer,
+        segment_bins=bins,
+        offsets=np.array([[int(row[f"layer_{k}"]) for k in (0, 1, 3, 4)] for row in rows]),
+        endcap=np.array([{"forward": 1, "backward": -1, "": 0}[row["endcap"]] for row in rows]),
+        reach=np.array([[int(row["first_bin"] or 0), int(row["last_bin"] or 0)] for row in rows]),
+        veto=np.array([next(bent for below, *bent in _VETO if steps < below) for steps in range(34)]),
+        bins_64_of_36=BINS_64_OF_36,
+        quadrants_short=_sets(quadrants),
+        quadrants_inner=_sets((*quadrants[:3], quadrants[3] - {35})),
+    )
+
+
+def _sets(bins: tuple[set[int], ...]) -> Array:
+    return np.array([sum(1 << k for k in some) for some in bins], dtype=np.uint64)
+
+
+@kernel
+def _road(phi0: float, omega: float, tables: ShortTables, cuts: ShortCuts) -> np.uint64:
+    """Return the 64-bins around a full track in superlayers 0 to 2, with a margin of one bin.
+
+    The road of a positive track is not the mirror image of that of a negative one: it also takes the bins on the other
+    side of the azimuth, as many as the negative one leaves out on this side.
+    """
+    steps = math.trunc(cuts.curvature_bins_cm * omega)
+    first = math.trunc((phi0 + 2.0 * math.pi) * 32.0 / math.pi)
+    bent = tables.veto[min(abs(steps), tables.veto.shape[0] - 1)]
+    low, high = (bent[0], bent[1]) if steps < 0 else (-bent[1], bent[0])
+    return turned_64((np.uint64(1) << np.uint64(high - low + 3)) - np.uint64(1), first + low - 1)
+
+
+@kernel
+def _find_short(layers: Array, turned: Array, tables: ShortTables) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Return the 64-bins where short tracks are in superlayer 2, in superlayer 0, and go in the endcaps.
+
+    All bins at a time: a superlayer turned back by the bin of a pattern lies on superlayer 2 where the pattern fits.
+    ``turned`` (4, 10) is scratch space for superlayers 0, 1, 3, 4 turned back by -5 to 4 bins.
+    """
+    in_2 = in_0 = forward = backward = np.uint64(0)
+    for k in range(4):
+        for offset in range(-5, 5):
+            turned[k, offset + 5] = turned_64(layers[k if k < 2 else k + 1], -offset)
+    for pattern in range(tables.endcap.size):
+        offsets = tables.offsets[pattern]
+        seeds = layers[2] & turned[0, offsets[0] + 5] & turned[1, offsets[1] + 5]
+        if seeds:
+            seeds &= turned[2, offsets[2] + 5] & turned[3, offsets[3] + 5]
+        if seeds:
+            in_2 |= seeds
+            new = turned_64(seeds, offsets[0]) & ~in_0  # the first pattern that fits a bin of superlayer 0 counts
+            in_0 |= new
+            if tables.endcap[pattern] and new:
+                reached = np.uint64(0)
+                for step in range(tables.reach[pattern, 0], tables.reach[pattern, 1] + 1):
+                    reached |= turned_64(new, step)
+                if tables.endcap[pattern] > 0:
+                    forward |= reached
+                else:
+                    backward |= reached
+    return in_2, in_0, forward, backward
+
+
+@kernel
+def _count_runs(bins: np.uint64) -> int:
+    """Return how many groups of neighbours the 64-bins form."""
+    ends = bins & ~turned_64(bins, 1)
+    count = 1 if bins and not ends else 0
+    while ends:
+        ends &= ends - np.uint64(1)
+        count += 1
+    return count
+
+
+@kernel
+def _find_inner(layers: Array) -> np.uint64:
+    """Return the bins of superlayer 0 with a bin of superlayer 1 at -4 to 0 and one of superlayer 2 at -2 to 2."""
+    near_1 = near_2 = np.uint64(0)
+    for step in range(5):
+        near_1 |= turned_64(layers[1], step)
+        near_2 |= turned_64(layers[2], step - 2)
+    return np.uint64(layers[0]) & near_1 & near_2
+
+
+@kernel
+def _points_to_klm(bins: np.uint64, quadrants: Array, sectors: int) -> bool:
+    """Return whether some of the 36-bins lie in the quadrant of a sector (bit of ``sectors``)."""
+    touched = False
+    for quadrant in range(4):
+        touched |= sectors >> quadrant & 1 != 0 and bins & quadrants[quadrant] != 0
+    return touched
+
+
+@kernel
+def _short_words(
+    offsets_2d: Array,
+    phi0_2d: Array,
+    omega_2d: Array,
+    offsets_segments: Array,
+    segments: Array,
+    klm_fwd: Array,
+    klm_bwd: Array,
+    clusters: Clusters,
+    tables: ShortTables,
+    cuts: ShortCuts,
+    words: Array,
+    malformed: Array,
+) -> None:
+    one, none = np.uint64(1), np.uint64(0)
+    layers = np.empty(5, dtype=np.uint64)
+    turned = np.empty((4, 10), dtype=np.uint64)
+    for event in range(words.size):
+        layers[:] = none
+        for k in range(offsets_segments[event], offsets_segments[event + 1]):
+            segment = np.int64(segments[k])
+            if segment < tables.segment_layer.size:
+                layers[tables.segment_layer[segment]] |= tables.segment_bins[segment]
+            malformed[event] |= segment >= 2336
+        inner = to_36(_find_inner(layers), tables.bins_64_of_36)
+
+        in_barrel = False
+        forward_clusters = backward_clusters = none
+        for k in range(clusters.offsets[event], clusters.offsets[event + 1]):
+            in_barrel |= clusters.is_barrel[k]
+            if clusters.theta_id[k] <= cuts.forward_theta_id:
+                forward_clusters |= one << np.uint64(clusters.azimuth_bin[k])
+            elif clusters.theta_id[k] >= cuts.backward_theta_id:
+                backward_clusters |= one << np.uint64(clusters.azimuth_bin[k])
+
+        full = none
+        for i in range(offsets_2d[event], offsets_2d[event + 1]):
+            phi0, omega = np.float64(phi0_2d[i]), np.float64(omega_2d[i])
+            if is_sound(phi0, omega):
+                if in_barrel:
+                    full |= one << np.uint64(bin_of(phi0))
+                free = ~_road(phi0, omega, tables, cuts)
+                layers[0] &= free
+                layers[1] &= free
+                layers[2] &= free
+
+        in_2 = in_0 = forward = backward = none
+        if layers[0] and layers[1] and layers[2] and layers[3] and layers[4]:
+            in_2, in_0, forward, backward = _find_short(layers, turned, tables)
+        n_short = _count_runs(in_2)
+        short = to_36(in_0, tables.bins_64_of_36)
+        forward_36 = to_36(forward, tables.bins_64_of_36)
+        backward_36 = to_36(backward, tables.bins_64_of_36)
+        short_short = circular_differences(short, short)
+        short_full = circular_differences(short, full)
+        inner_full = circular_differences(inner, full)
+        near_inner = none
+        for step in range(36 - cuts.inner_cluster_bins, 37 + cuts.inner_cluster_bins):
+            near_inner |= turned_36(inner, step % 36)
+        sectors_fwd = (klm_fwd[event] & 5) << 1 | (klm_fwd[event] & 10) >> 1
+        sectors_bwd = klm_bwd[event]
+        short_klm = _points_to_klm(forward_36, tables.quadrants_short, sectors_fwd) or _points_to_klm(
+            backward_36, tables.quadrants_short, sectors_bwd
+        )
+        words[event] = pack(
+            ShortBits(
+                n_short == 1,  # ts_0
+                n_short == 2,  # ts_1
+                n_short == 3,  # ts_2
+                n_short > 3,  # ts_3
+                forward != none,  # fwd_s
+                backward != none,  # bwd_s
+                any_within(short_short, cuts.back_to_back_3),  # s2s3
+                any_within(short_short, cuts.back_to_back_5),  # s2s5
+                any_within(short_short, cuts.open_90),  # s2so
+                any_within(short_short, cuts.open_30),  # s2s30
+                any_within(short_full, cuts.back_to_back_3),  # s2f3
+                any_within(short_full, cuts.back_to_back_5),  # s2f5
+                any_within(short_full, cuts.open_90),  # s2fo
+                any_within(short_full, cuts.open_30),  # s2f30
+                inner != none,  # ti
+                any_within(inner_full, cuts.open_90),  # i2fo
+                (forward_36 & forward_clusters | backward_36 & backward_clusters) != none,  # secl
+                near_inner & (forward_clusters | backward_clusters) != none,  # iecl
+                not short_klm,  # seklm_0
+                short_klm,  # seklm_1
+                _points_to_klm(inner, tables.quadrants_inner, sectors_fwd | sectors_bwd),  # ieklm
+            )
+        )
+
+
+def short_words(batch: EventBatch, clusters: Clusters, cuts: ShortCuts = CUTS) -> tuple[Array, Array]:
+    """Return the decisions on short and inner tracks, and which events are malformed.
+
+    Returns
+    -------
+    words : (N, 1) uint64
+        Bit i is field i of `ShortBits`.
+    malformed : (N,) bool
+        A track segment has a number beyond 2335; it is ignored, as are 2D tracks that `triggers.cdc.cdc_words` calls
+        malformed.
+    """
+    words: Array = np.zeros((batch.size, 1), dtype=np.uint64)
+    malformed: Array = np.zeros(words.shape[0], dtype=np.bool_)
+    _short_words(
+        batch["trk2d.offsets"],
+        batch["trk2d.phi0"],
+        batch["trk2d.omega"],
+        batch["segments.offsets"],
+        batch["segments"],
+        batch["eklm_mask_fwd"],
+        batch["eklm_mask_bwd"],
+        clusters,
+        short_tables(),
+        cuts,
+        words[:, 0],
+        malformed,
+    )
+    return words, malformed
