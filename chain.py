@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parent
 
 EXACT = (
     "L1: ECL, CDC, KLM, matching and short-track bits agree with Belle II's public trigger simulation on every "
-    "reference event; so does the menu logic.",
+    "reference event; the menu logic agrees with an independent evaluation of the same text.",
     "HLT: filter variables, two-track vertex fit and cut language agree with Belle II's public software on every "
     "reference event.",
     "Prescales, dead time and luminosity: every event and every second is accounted for.",

@@ -88,15 +88,3 @@ def normal(draws: Array) -> float:
 def exponential(draws: Array) -> float:
     """Return the next exponential number of mean 1: float64."""
     return -math.log(uniform(draws))
-
-
-@kernel
-def poisson(draws: Array, mean: float) -> int:
-    """Return the next Poisson number; by multiplication, so meant for means of order 1."""
-    limit = math.exp(-mean)
-    product = uniform(draws)
-    count = 0
-    while product > limit:
-        product *= uniform(draws)
-        count += 1
-    return count

@@ -10,9 +10,6 @@ import numpy as np
 
 from daq.event import OFFSET, Array, gather
 
-# Codes of the Particle Data Group that the simulation names.
-ELECTRON, MUON, PHOTON, PION, KAON, PROTON, NEUTRON, K_LONG = 11, 13, 22, 211, 321, 2212, 2112, 130
-
 
 @dataclass(frozen=True, slots=True)
 class Particles:

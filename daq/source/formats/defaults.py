@@ -22,7 +22,6 @@ _PID = ("pid_e", "pid_mu", "pid_pi", "pid_k", "pid_p")
 _TRACK_DEFAULTS = {"d0_cm": 0.0, "z0_cm": 0.0, "n_cdc_hits": 56.0, "time_ns": 0.0, "klm_layers": 0.0}
 # 20 ns: then a cut on time / dt99 at 10 is no tighter than the 200 ns window that all clusters must pass.
 _CLUSTER_DEFAULTS = {"time_ns": 0.0, "dt99_ns": 20.0, "zernike_mva": 1.0, "is_track": 0.0, "has_photon_hypothesis": 1.0}
-_HITS_OF_ALL_LAYERS = 56
 
 
 def complete_tracks(offsets: Array, given: Mapping[str, Array]) -> dict[str, Array]:
