@@ -32,7 +32,7 @@ from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spoo
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
 from triggers.emulator import L1Emulator
-from triggers.menu import L1Menu
+from triggers.gdl.menu import L1Menu
 
 if TYPE_CHECKING:
     import polars as pl

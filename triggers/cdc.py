@@ -14,7 +14,7 @@ import numpy as np
 from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
-from triggers.grl_azimuth import any_within
+from triggers.grl.azimuth import any_within
 
 
 class CdcBits(NamedTuple):

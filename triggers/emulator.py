@@ -13,16 +13,16 @@ from daq.event import Array, EventBatch, Outcome
 from daq.settings import BeamSettings
 from triggers.bits import planes_of, words_of
 from triggers.cdc import CDC_NAMES, cdc_words
-from triggers.ecl import ECL_NAMES, ecl_words
-from triggers.ecl_cells import EclTable
-from triggers.ftdl import evaluate
-from triggers.grl import GRL_NAMES, grl_words
-from triggers.grl_clusters import clusters_of_hits
+from triggers.ecl.cells import EclTable
+from triggers.ecl.decisions import ECL_NAMES, ecl_words
+from triggers.gdl.ftdl import evaluate
+from triggers.gdl.menu import L1Menu
+from triggers.gdl.psnm import prescale_and_mask, prescales
+from triggers.gdl.timing import space_out
+from triggers.grl.clusters import clusters_of_hits
+from triggers.grl.matching import GRL_NAMES, grl_words
+from triggers.grl.short_tracks import SHORT_NAMES, short_words
 from triggers.klm import KLM_NAMES, klm_words
-from triggers.menu import L1Menu
-from triggers.psnm import prescale_and_mask, prescales
-from triggers.short_tracks import SHORT_NAMES, short_words
-from triggers.timing import space_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from tests.batches import random_batch
 from tests.triggers.vectors import sample_batch
 from triggers.bits import flags_of
 from triggers.emulator import L1Emulator, L1Result
-from triggers.menu import L1Menu
+from triggers.gdl.menu import L1Menu
 
 BATCH = sample_batch()
 MENU = L1Menu.load("physics")

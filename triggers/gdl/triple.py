@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daq.errors import InputError
-from triggers.ftdl import Product
+from triggers.gdl.ftdl import Product
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(r"oup[0-9]+")

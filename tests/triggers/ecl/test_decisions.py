@@ -15,8 +15,8 @@ from daq.jit import Array
 from daq.settings import BeamSettings
 from tests.triggers.vectors import ECL_SAMPLE, assert_bits, objects_of
 from triggers.bits import flags_of
-from triggers.ecl import ECL_NAMES, words_of_hits
-from triggers.ecl_cells import EclTable, cells
+from triggers.ecl.cells import EclTable, cells
+from triggers.ecl.decisions import ECL_NAMES, words_of_hits
 
 TABLE = EclTable.for_beams(BeamSettings())
 

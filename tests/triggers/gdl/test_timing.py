@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from daq.errors import InputError
 from daq.event import Outcome
 from daq.jit import Array
-from triggers.timing import space_out
+from triggers.gdl.timing import space_out
 
 events = st.lists(st.tuples(st.integers(0, 300), st.booleans()), max_size=60)
 

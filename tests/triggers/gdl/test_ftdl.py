@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from triggers.bits import flags_of, planes_of, words_of
-from triggers.ftdl import COUNTS, LogicError, compile_program, evaluate, sum_of_products
+from triggers.gdl.ftdl import COUNTS, LogicError, compile_program, evaluate, sum_of_products
 
 BITS = tuple(f"bit{k}" for k in range(70))  # two words of inputs
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from daq.jit import Array, kernel
-from triggers.ecl import MAX_CLUSTERS, find_clusters
-from triggers.ecl_cells import Cells, cells
-from triggers.grl_azimuth import bin_of
+from triggers.ecl.cells import Cells, cells
+from triggers.ecl.decisions import MAX_CLUSTERS, find_clusters
+from triggers.grl.azimuth import bin_of
 
 NO_ECL_NS = -9999.0
 """Time of an event without an ECL record: no cluster is in time with it."""

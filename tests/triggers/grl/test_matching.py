@@ -18,11 +18,11 @@ from daq.event import EventBatch
 from daq.jit import Array
 from tests.triggers.vectors import GRL_SAMPLE, KLM_MASKS, assert_bits, objects_of
 from triggers.bits import flags_of
-from triggers.ecl_cells import cells
-from triggers.grl import CUTS, GRL_NAMES, azimuth_at, grl_words, nearest_sector
-from triggers.grl_azimuth import BINS_64_OF_36
-from triggers.grl_clusters import NO_ECL_NS, Clusters, clusters_at, clusters_of_hits
-from triggers.short_tracks import SHORT_NAMES, short_tables, short_words
+from triggers.ecl.cells import cells
+from triggers.grl.azimuth import BINS_64_OF_36
+from triggers.grl.clusters import NO_ECL_NS, Clusters, clusters_at, clusters_of_hits
+from triggers.grl.matching import CUTS, GRL_NAMES, azimuth_at, grl_words, nearest_sector
+from triggers.grl.short_tracks import SHORT_NAMES, short_tables, short_words
 
 
 class Arrays(dict):  # type: ignore[type-arg]

@@ -29,7 +29,7 @@ from daq.jit import Array, kernel
 from daq.settings import CONFIGS
 from triggers.bits import pack
 from triggers.cdc import is_sound
-from triggers.grl_azimuth import (
+from triggers.grl.azimuth import (
     BINS_64_OF_36,
     any_within,
     bin_of,
@@ -38,7 +38,7 @@ from triggers.grl_azimuth import (
     turned_36,
     turned_64,
 )
-from triggers.grl_clusters import Clusters
+from triggers.grl.clusters import Clusters
 
 
 class ShortBits(NamedTuple):
@@ -102,7 +102,7 @@ class ShortTables(NamedTuple):
     veto: Array
     """(34, 2) int64 by steps of curvature: bins that a full track has bent by in superlayers 0 to 2."""
     bins_64_of_36: Array
-    """See `triggers.grl_azimuth`."""
+    """See `triggers.grl.azimuth`."""
     quadrants_short: Array
     """(4,) uint64 36-bins of each quadrant of the endcap KLM, for short tracks."""
     quadrants_inner: Array

@@ -24,9 +24,9 @@ from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.cdc import is_sound
-from triggers.ecl_cells import cells
-from triggers.grl_azimuth import any_within, bin_of
-from triggers.grl_clusters import Clusters
+from triggers.ecl.cells import cells
+from triggers.grl.azimuth import any_within, bin_of
+from triggers.grl.clusters import Clusters
 
 
 class GrlBits(NamedTuple):

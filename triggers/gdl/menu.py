@@ -13,12 +13,12 @@ from pydantic import Field
 from daq.errors import InputError
 from daq.settings import CONFIGS, Settings, load, parse
 from triggers.cdc import CDC_NAMES
-from triggers.ecl import ECL_NAMES
-from triggers.ftdl import RESERVED, LogicError, Product, Program, compile_program, sum_of_products, text_of, without
-from triggers.gdl import Triple, read_triple
-from triggers.grl import GRL_NAMES
+from triggers.ecl.decisions import ECL_NAMES
+from triggers.gdl.ftdl import RESERVED, LogicError, Product, Program, compile_program, sum_of_products, text_of, without
+from triggers.gdl.triple import Triple, read_triple
+from triggers.grl.matching import GRL_NAMES
+from triggers.grl.short_tracks import SHORT_NAMES
 from triggers.klm import KLM_NAMES
-from triggers.short_tracks import SHORT_NAMES
 
 INPUT_NAMES: tuple[str, ...] = (*ECL_NAMES, *CDC_NAMES, *KLM_NAMES, *GRL_NAMES, *SHORT_NAMES, "veto")
 """The input bits that are computed, in the order of the input words; ``veto``, of injections, is always 0 so far."""
@@ -39,7 +39,7 @@ class LineSettings(Settings):
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
     """Name of the output bit."""
     logic: str
-    """When it fires; for the grammar see `triggers.ftdl`."""
+    """When it fires; for the grammar see `triggers.gdl.ftdl`."""
     prescale: int = Field(default=1, ge=0, le=2**32)
     """Keep one in so many; 0 switches the line off."""
     comment: str = ""
@@ -94,8 +94,8 @@ class L1Menu:
     def load(name_or_path: str | Path) -> L1Menu:
         """Return the menu of a name under ``configs/menus/l1``, or of a path to a TOML file or a GDL menu (``.alg``).
 
-        A GDL menu (see `triggers.gdl`) has logic only: its lines have prescale 1, the timing is the default. It may
-        name bits that are not computed; they are `absent`. A TOML menu must say which those are.
+        A GDL menu (see `triggers.gdl.triple`) has logic only: its lines have prescale 1, the timing is the default. It
+        may name bits that are not computed; they are `absent`. A TOML menu must say which those are.
 
         Raises
         ------
@@ -134,7 +134,7 @@ def to_toml(menu: L1Menu) -> str:
 
 
 def to_triple(menu: L1Menu) -> Triple:
-    """Return the logic of a menu for `triggers.gdl.write_triple`; that format has no prescales, timing or comments."""
+    """Return the logic of a menu for `write_triple`; that format has no prescales, timing or comments."""
     return Triple(
         inputs=dict(enumerate((*INPUT_NAMES, *menu.absent))), outputs=dict(enumerate(menu.line_names)), sums=menu.sums
     )

@@ -11,8 +11,8 @@ from scipy import stats
 
 from daq.jit import Array
 from triggers.bits import flags_of, planes_of, words_of
+from triggers.gdl.psnm import prescale_and_mask, prescales
 from triggers.prescale import line_keys
-from triggers.psnm import prescale_and_mask, prescales
 
 N = 200_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daq.errors import InputError
-from triggers.menu import MENUS, L1Menu
+from triggers.gdl.menu import MENUS, L1Menu
 
 GOOD = """
 name = "test"

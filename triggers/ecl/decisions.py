@@ -13,8 +13,8 @@ import numpy as np
 from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
-from triggers.ecl_cells import Cells, EclTable, cells
-from triggers.ecl_shape import COMBINATIONS, SHAPE_CUTS, EclShapeBits, EclShapeCuts, shape_of
+from triggers.ecl.cells import Cells, EclTable, cells
+from triggers.ecl.shape import COMBINATIONS, SHAPE_CUTS, EclShapeBits, EclShapeCuts, shape_of
 
 MAX_CLUSTERS = 6
 

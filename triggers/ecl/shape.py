@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daq.jit import Array, kernel
-from triggers.ecl_cells import Cells, EclTable
+from triggers.ecl.cells import Cells, EclTable
 
 
 class EclShapeBits(NamedTuple):

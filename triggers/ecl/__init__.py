@@ -1,0 +1,1 @@
+"""ECL trigger: cells to clusters to decisions."""

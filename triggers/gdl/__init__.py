@@ -1,0 +1,1 @@
+"""GDL: menus, the logic of their lines, prescale and mask, timing."""

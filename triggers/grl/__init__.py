@@ -1,0 +1,1 @@
+"""GRL: tracks, clusters and KLM sectors put together."""
