@@ -11,18 +11,13 @@ import numpy as np
 
 from daq.event import Array, EventBatch, Outcome
 from daq.settings import BeamSettings
-from triggers.bits import planes_of, words_of
-from triggers.cdc import CDC_NAMES, cdc_words
+from triggers.bits import words_of
 from triggers.ecl.cells import EclTable
-from triggers.ecl.decisions import ECL_NAMES, ecl_words
 from triggers.gdl.ftdl import evaluate
 from triggers.gdl.menu import L1Menu
 from triggers.gdl.psnm import prescale_and_mask, prescales
 from triggers.gdl.timing import space_out
-from triggers.grl.clusters import clusters_of_hits
-from triggers.grl.matching import GRL_NAMES, grl_words
-from triggers.grl.short_tracks import SHORT_NAMES, short_words
-from triggers.klm import KLM_NAMES, klm_words
+from triggers.inputs import input_planes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,24 +70,10 @@ class L1Emulator:
             If the time of the events runs backwards in a run.
         """
         menu, n = self.menu, batch.size
-        ecl, bad_ecl = ecl_words(batch, self._table)
-        cdc, bad_cdc = cdc_words(batch)
-        clusters = clusters_of_hits(batch["tc.offsets"], batch["tc.id"], batch["tc.energy_gev"], batch["tc.time_ns"])
-        short, bad_segments = short_words(batch, clusters)
-        inputs = np.concatenate(
-            [
-                planes_of(ecl, len(ECL_NAMES)),
-                planes_of(cdc, len(CDC_NAMES)),
-                planes_of(klm_words(batch), len(KLM_NAMES)),
-                planes_of(grl_words(batch, clusters), len(GRL_NAMES)),
-                planes_of(short, len(SHORT_NAMES)),
-                np.zeros((1, -(-n // 64)), dtype=np.uint64),  # veto
-            ]
-        )
+        inputs, malformed = input_planes(batch, self._table)
         ftdl = evaluate(menu.program, inputs, n)
         psnm = prescale_and_mask(self._prescales, ftdl, batch["run"], batch["event"])
         psnm_words = words_of(psnm, n)
-        malformed = bad_ecl | bad_cdc | bad_segments
         spacing_ns = menu.timing.minimum_spacing_ns
         fired = psnm_words.any(axis=1) | malformed
         outcome, after = space_out(batch["run"], batch["time_ns"], fired, spacing_ns, state)

@@ -12,16 +12,9 @@ from pydantic import Field
 
 from daq.errors import InputError
 from daq.settings import CONFIGS, Settings, load, parse
-from triggers.cdc import CDC_NAMES
-from triggers.ecl.decisions import ECL_NAMES
 from triggers.gdl.ftdl import RESERVED, LogicError, Product, Program, compile_program, sum_of_products, text_of, without
 from triggers.gdl.triple import Triple, read_triple
-from triggers.grl.matching import GRL_NAMES
-from triggers.grl.short_tracks import SHORT_NAMES
-from triggers.klm import KLM_NAMES
-
-INPUT_NAMES: tuple[str, ...] = (*ECL_NAMES, *CDC_NAMES, *KLM_NAMES, *GRL_NAMES, *SHORT_NAMES, "veto")
-"""The input bits that are computed, in the order of the input words; ``veto``, of injections, is always 0 so far."""
+from triggers.inputs import INPUT_NAMES
 
 MENUS = CONFIGS / "menus" / "l1"
 

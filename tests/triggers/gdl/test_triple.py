@@ -14,8 +14,9 @@ from daq.errors import InputError
 from daq.jit import Array
 from triggers.bits import flags_of, planes_of, words_of
 from triggers.gdl.ftdl import compile_program, evaluate
-from triggers.gdl.menu import INPUT_NAMES, L1Menu, to_toml, to_triple
+from triggers.gdl.menu import L1Menu, to_toml, to_triple
 from triggers.gdl.triple import Triple, read_triple, write_triple
+from triggers.inputs import INPUT_NAMES
 
 INP = "0 ehigh\n1 veto\n4 ta_0\n\n5 inp005\n"
 OUP = "0 hie\n1 ta\n3 all\n7 oup007\n"
