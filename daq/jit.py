@@ -70,6 +70,8 @@ def read_only(array: Array) -> Array:
     To numba a writeable array and a read-only one are two types, and every combination of them is a compilation of its
     own; kernels that only read their columns are given all of them so.
     """
+    if array.flags.c_contiguous and array.flags.aligned and not array.flags.writeable:
+        return array
     view = np.require(array, requirements=["C", "A"]).view()
     view.flags.writeable = False
     return view

@@ -7,7 +7,7 @@ taken at the perigee, clusters are photons from the interaction point (here the 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,12 +25,15 @@ class Frame(NamedTuple):
 
 
 class P4(NamedTuple):
-    """A four-momentum [GeV]."""
+    """A four-momentum [GeV]; the functions below take it in this form or as a record of `P4_RECORD`."""
 
     x: float
     y: float
     z: float
     e: float
+
+
+P4_RECORD: np.dtype[Any] = np.dtype([("x", "<f8"), ("y", "<f8"), ("z", "<f8"), ("e", "<f8")])
 
 
 def cm_frame(beam: BeamSettings) -> Frame:
@@ -67,72 +70,51 @@ def pt_at_curvature(omega_per_cm: float) -> float:
 
 
 @kernel
-def track_p4(phi0: float, omega_per_cm: float, tan_lambda: float) -> P4:
-    """Return the four-momentum of a pion at the perigee of its helix."""
-    pt = pt_at_curvature(omega_per_cm)
-    pion_mass_gev = 0.13957039
-    pz = pt * tan_lambda
-    return P4(pt * math.cos(phi0), pt * math.sin(phi0), pz, math.sqrt(pt * pt + pz * pz + pion_mass_gev**2))
-
-
-@kernel
-def cluster_p4(energy_gev: float, theta: float, phi: float) -> P4:
-    """Return the four-momentum of a photon from the origin."""
-    transverse = energy_gev * math.sin(theta)
-    return P4(transverse * math.cos(phi), transverse * math.sin(phi), energy_gev * math.cos(theta), energy_gev)
-
-
-@kernel
-def to_cm(m: Array, p: P4) -> P4:
-    """Return ``p`` seen from the frame of matrix ``m``; both beams lie in the x-z plane, so y stays as it is."""
-    return P4(
-        m[0, 0] * p.x + m[0, 2] * p.z + m[0, 3] * p.e,
-        p.y,
-        m[2, 0] * p.x + m[2, 2] * p.z + m[2, 3] * p.e,
-        m[3, 0] * p.x + m[3, 2] * p.z + m[3, 3] * p.e,
-    )
-
-
-@kernel
-def add(a: P4, b: P4) -> P4:
+def add(a: Any, b: Any) -> P4:
     """Return the sum."""
     return P4(a.x + b.x, a.y + b.y, a.z + b.z, a.e + b.e)
 
 
 @kernel
-def pt(p: P4) -> float:
+def pt(p: Any) -> float:
     """Return the transverse momentum [GeV/c]."""
     return math.sqrt(p.x * p.x + p.y * p.y)
 
 
 @kernel
-def momentum(p: P4) -> float:
+def momentum(p: Any) -> float:
     """Return the size of the momentum [GeV/c]."""
     return math.sqrt(p.x * p.x + p.y * p.y + p.z * p.z)
 
 
 @kernel
-def mass(p: P4) -> float:
-    """Return the invariant mass [GeV]; negative for a space-like sum, as ROOT has it."""
-    square = p.e * p.e - p.x * p.x - p.y * p.y - p.z * p.z
-    return math.copysign(math.sqrt(abs(square)), square)
+def mass_square(p: Any) -> float:
+    """Return the square of the invariant mass [GeV2]."""
+    return p.e * p.e - p.x * p.x - p.y * p.y - p.z * p.z
 
 
 @kernel
-def theta_deg(p: P4) -> float:
+def theta_deg(p: Any) -> float:
     """Return the polar angle [degrees]."""
     return math.degrees(math.atan2(pt(p), p.z))
 
 
 @kernel
-def dphi_deg(a: P4, b: P4) -> float:
-    """Return the azimuth difference [degrees], 0..180."""
-    difference = abs(math.degrees(math.atan2(a.y, a.x)) - math.degrees(math.atan2(b.y, b.x)))
-    return 360.0 - difference if difference > 180.0 else difference
+def theta_sum_deg(a: Any, b: Any) -> float:
+    """Return the sum of the polar angles [degrees], 0..360: both at once by the addition of angles."""
+    pt_a, pt_b = pt(a), pt(b)
+    total = math.degrees(math.atan2(pt_a * b.z + a.z * pt_b, a.z * b.z - pt_a * pt_b))
+    return total + 360.0 if total < 0.0 else total
 
 
 @kernel
-def opening_deg(a: P4, b: P4) -> float:
+def dphi_deg(a: Any, b: Any) -> float:
+    """Return the azimuth difference [degrees], 0..180."""
+    return math.degrees(math.atan2(abs(a.x * b.y - a.y * b.x), a.x * b.x + a.y * b.y))
+
+
+@kernel
+def opening_deg(a: Any, b: Any) -> float:
     """Return the angle between two momenta [degrees], 0..180; 0 if one of them is zero."""
     product = momentum(a) * momentum(b)
     if product <= 0.0:

@@ -1,36 +1,37 @@
 """Legs and pairs: Bhabha, two-photon, muon pair, single tag and cosmic flags.
 
 Definitions of the FilterCalculator of the Belle II public software; ``row`` is one record of `hlt.variables.TABLE`,
-``n`` and ``p`` are the best negative and positive track. All angles are in degrees.
+``n`` and ``p`` are the best negative and positive track (`hlt.objects.LEG`; charge 0: there is none), ``a`` and ``b``
+clusters (`hlt.objects.SHOWER`). All angles are in degrees. Angles that few events need are computed for those alone.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from daq.jit import kernel
-from hlt.kinematics import P4, add, dphi_deg, mass, momentum, opening_deg, pt, theta_deg
-from hlt.objects import Cluster, Clusters, Leg, Thresholds, cluster_lab, is_selected
+from daq.jit import Array, kernel, kernel_inline
+from hlt.counts import Thresholds
+from hlt.kinematics import P4, add, dphi_deg, mass_square, momentum, opening_deg, pt, theta_deg, theta_sum_deg
 
 
 @kernel
-def cosmic(row: Any, n: Leg, p: Leg, cut: Thresholds) -> None:
+def cosmic(row: Any, n: Any, p: Any, cut: Thresholds) -> None:
     """Two soft-deposit tracks in one line; the caller asks that there is no third track."""
     row.cosmic = (
-        pt(n.lab) > cut.cosmic_pt_gev
-        and pt(p.lab) > cut.cosmic_pt_gev
+        n.pt > cut.cosmic_pt_gev
+        and p.pt > cut.cosmic_pt_gev
         and n.cluster_gev < cut.cosmic_cluster_gev
         and p.cluster_gev < cut.cosmic_cluster_gev
         # z0 is signed here: any track from the negative side passes.
         and (n.z0 < cut.cosmic_z0_cm or abs(n.d0) > cut.cosmic_d0_cm)
         and (p.z0 < cut.cosmic_z0_cm or abs(p.d0) > cut.cosmic_d0_cm)
         and 180.0 - dphi_deg(n.lab, p.lab) < 2.0
-        and abs(180.0 - theta_deg(n.lab) - theta_deg(p.lab)) < 2.0
+        and abs(180.0 - theta_sum_deg(n.lab, p.lab)) < 2.0
     )
 
 
 @kernel
-def fastest_legs(row: Any, n: Leg, p: Leg) -> None:
+def fastest_legs(row: Any, n: Any, p: Any) -> None:
     """Momenta, clusters and azimuth of the "C" pair: the fastest tracks of either charge, whatever their hits."""
     if n.charge != 0:
         row.pCmsNegC, row.clusterENegC = n.p_cm, n.cluster_gev
@@ -41,17 +42,16 @@ def fastest_legs(row: Any, n: Leg, p: Leg) -> None:
 
 
 @kernel
-def one_leg(row: Any, n: Leg, p: Leg) -> None:
+def one_leg(row: Any, n: Any, p: Any) -> None:
     """Flags of either leg; a leg that does not exist has no momentum and no cluster."""
     row.ee1leg = n.cluster_cm_gev > 4.5 or p.cluster_cm_gev > 4.5
     row.singleMuon = (n.p_cm > 3.0 and 0.0 < n.cluster_gev < 1.0) or (p.p_cm > 3.0 and 0.0 < p.cluster_gev < 1.0)
 
 
 @kernel
-def two_legs(row: Any, n: Leg, p: Leg, sqrt_s_gev: float) -> None:
-    """Flags of a loose pair of opposite charge."""
-    dphi = dphi_deg(n.cm, p.cm)
-    theta_sum = theta_deg(n.cm) + theta_deg(p.cm)
+def two_legs(row: Any, n: Any, p: Any, dphi: float, sqrt_s_gev: float) -> None:
+    """Flags of a loose pair of opposite charge that is ``dphi`` apart in the CM frame."""
+    theta_sum = theta_sum_deg(n.cm, p.cm) if dphi > 175.0 else 0.0  # otherwise no flag asks for it
     back_to_back = dphi > 175.0 and abs(theta_sum - 180.0) < 15.0
     missing = P4(-n.cm.x - p.cm.x, -n.cm.y - p.cm.y, -n.cm.z - p.cm.z, sqrt_s_gev - n.cm.e - p.cm.e)
     missing_p, missing_theta = momentum(missing), theta_deg(missing)
@@ -102,14 +102,15 @@ def two_legs(row: Any, n: Leg, p: Leg, sqrt_s_gev: float) -> None:
 
 
 @kernel
-def two_clusters(row: Any, a: Cluster, b: Cluster) -> None:
+def two_clusters(row: Any, a: Any, b: Any) -> None:
     """Flags of the two selected clusters of highest e_cm; after `one_leg`."""
+    a_neutral, b_neutral = a.is_track == 0, b.is_track == 0
     dphi = dphi_deg(a.cm, b.cm)
-    theta_sum = theta_deg(a.cm) + theta_deg(b.cm)
+    theta_sum = theta_sum_deg(a.cm, b.cm) if dphi > 155.0 else 0.0  # otherwise no flag asks for it
     back_to_back = abs(theta_sum - 180.0) < 15.0
     row.dphiCmsClust = dphi
-    row.nMaxEPhotonAcc += a.is_photon and 17.0 < a.theta_deg < 150.0
-    row.nMaxEPhotonAcc += b.is_photon and 17.0 < b.theta_deg < 150.0
+    row.nMaxEPhotonAcc += a.is_compact != 0 and a_neutral and 17.0 < a.theta_deg < 150.0
+    row.nMaxEPhotonAcc += b.is_compact != 0 and b_neutral and 17.0 < b.theta_deg < 150.0
 
     both_high = a.cm.e > 3.0 and b.cm.e > 3.0 and (a.cm.e > 4.5 or b.cm.e > 4.5)
     row.ee2clst = 160.0 < dphi < 178.0 and back_to_back and both_high
@@ -118,7 +119,7 @@ def two_clusters(row: Any, a: Cluster, b: Cluster) -> None:
 
     barrel = 32.0 < a.theta_deg < 130.0 or 32.0 < b.theta_deg < 130.0
     both_2gev, one_4gev = a.cm.e > 2.0 and b.cm.e > 2.0, a.cm.e > 4.0 or b.cm.e > 4.0
-    one_neutral, both_neutral = not a.is_track or not b.is_track, not a.is_track and not b.is_track
+    one_neutral, both_neutral = a_neutral or b_neutral, a_neutral and b_neutral
     very_loose = both_2gev and dphi > 175.0 and one_neutral
     loose = both_2gev and one_4gev and dphi > 177.0 and one_neutral
     tight = both_2gev and one_4gev and dphi > 177.5 and both_neutral
@@ -136,23 +137,27 @@ def two_clusters(row: Any, a: Cluster, b: Cluster) -> None:
     )
 
 
-@kernel
-def flat_bhabha(row: Any, i: int, n: Leg, p: Leg, clusters: Clusters) -> None:
-    """Bhabha accept flags, flattened in the polar angle; the last rule that applies gives the angle."""
+@kernel_inline
+def flat_bhabha(row: Any, n: Any, p: Any, showers: Array, begin: int, end: int) -> None:
+    """Bhabha accept flags, flattened in the polar angle; the last rule that applies gives the angle.
+
+    ``showers[begin:end]`` are those of the event.
+    """
     theta = 0.0
-    heaviest, _ = _heaviest(n, i, clusters)
-    if heaviest > 5.29:
+    heaviest = _heaviest(n, showers, begin, end)
+    if heaviest < end:
         row.selectee1leg1clst = 1
         theta = theta_deg(n.lab)
-    heaviest, cluster_theta = _heaviest(p, i, clusters)
-    if heaviest > 5.29:
+    heaviest = _heaviest(p, showers, begin, end)
+    if heaviest < end:
         row.selectee1leg1clst = 1
-        theta = cluster_theta
+        theta = theta_deg(showers[heaviest].lab)
     if n.charge != 0 and p.charge != 0:
-        pair_mass, e_n, e_p = mass(add(n.lab, p.lab)), n.cluster_cm_gev, p.cluster_cm_gev
-        row.selectee1leg1trk = pair_mass > 5.29 and (e_n > 1.5 or e_p > 1.5)
-        row.eeOneClust = pair_mass > 9.0 and ((e_p > 4.5 and e_n < 1.0) or (e_n > 4.5 and e_p < 1.0))
-        theta = theta_deg(n.lab)  # also when the pair failed its mass cut
+        square, e_n, e_p = mass_square(add(n.lab, p.lab)), n.cluster_cm_gev, p.cluster_cm_gev
+        row.selectee1leg1trk = square > 5.29**2 and (e_n > 1.5 or e_p > 1.5)
+        row.eeOneClust = square > 9.0**2 and ((e_p > 4.5 and e_n < 1.0) or (e_n > 4.5 and e_p < 1.0))
+        if row.selectee1leg1trk > 0.0 or row.selectee1leg1clst > 0.0:
+            theta = theta_deg(n.lab)  # also when the pair failed its mass cut
     if row.selectee1leg1trk > 0.0 or row.selectee1leg1clst > 0.0:
         row.eeFlat0 = 0.0 <= theta < 19.0
         row.eeFlat1 = 19.0 <= theta < 22.0
@@ -166,35 +171,32 @@ def flat_bhabha(row: Any, i: int, n: Leg, p: Leg, clusters: Clusters) -> None:
         row.selectee = 0.0 <= theta < 180.0
 
 
-@kernel
-def _heaviest(leg: Leg, i: int, clusters: Clusters) -> tuple[float, float]:
-    """Return the largest mass of the leg with a selected cluster, its own included, and that cluster's theta."""
-    heaviest = theta = 0.0
+@kernel_inline
+def _heaviest(leg: Any, showers: Array, begin: int, end: int) -> int:
+    """Return the cluster with which the leg has the largest mass (its own included), if above 5.29 GeV; else ``end``."""
+    found, largest = end, 5.29**2
     if leg.cluster_cm_gev > 1.5:
-        for c in range(clusters.offsets[i], clusters.offsets[i + 1]):
-            if is_selected(clusters, c):
-                lab = cluster_lab(clusters, c)
-                pair_mass = mass(add(leg.lab, lab))
-                if pair_mass > heaviest:
-                    heaviest, theta = pair_mass, theta_deg(lab)
-    return heaviest, theta
+        for c in range(begin, end):
+            square = mass_square(add(leg.lab, showers[c].lab))
+            if showers[c].lab.e > 0.0 and square > largest:
+                found, largest = c, square
+    return found
 
 
 @kernel
-def single_tag(row: Any, track: Leg, a: Cluster, b: Cluster, sqrt_s_gev: float) -> None:
+def single_tag(row: Any, track: Any, a: Any, b: Any, sqrt_s_gev: float) -> None:
     """One track against a pi0 or eta made of the two neutral clusters of highest e_cm."""
+    # The track is the best loose one in both cases, which need not be the one B track.
+    loose = row.nTrkLoose == 1 and row.maximumPCMS > 0.8
+    loose_b = row.nTrkLooseB == 1 and row.maximumPCMSB > 0.8
     meson = add(a.cm, b.cm)
-    theta_sum = theta_deg(meson) + theta_deg(track.cm)
-    if not (
-        track.charge != 0
-        and 1.0 < meson.e < 0.525 * sqrt_s_gev
-        and (theta_sum < 170.0 or theta_sum > 190.0)
-        and dphi_deg(meson, track.cm) > 160.0
-    ):
+    if not ((loose or loose_b) and track.charge != 0 and 1.0 < meson.e < 0.525 * sqrt_s_gev):
         return
-    meson_mass = mass(meson)
-    if row.nTrkLoose == 1 and row.maximumPCMS > 0.8:
-        row.singleTagLowMass, row.singleTagHighMass = meson_mass < 0.7, meson_mass > 0.7
-    # The track is the best loose one here too, which need not be the one B track.
-    if row.nTrkLooseB == 1 and row.maximumPCMSB > 0.8:
-        row.singleTagLowMassB, row.singleTagHighMassB = meson_mass < 0.7, meson_mass > 0.7
+    theta_sum = theta_sum_deg(meson, track.cm)
+    if not ((theta_sum < 170.0 or theta_sum > 190.0) and dphi_deg(meson, track.cm) > 160.0):
+        return
+    square = mass_square(meson)
+    if loose:
+        row.singleTagLowMass, row.singleTagHighMass = square < 0.7**2, square > 0.7**2
+    if loose_b:
+        row.singleTagLowMassB, row.singleTagHighMassB = square < 0.7**2, square > 0.7**2

@@ -11,16 +11,17 @@ experiment asks for the debug stream of one event in 256.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from daq.event import TimType
 from daq.jit import Array, kernel, kernel_inline, read_only
-from hlt.kinematics import Frame, pt_at_curvature
-from hlt.objects import ANY, FASTEST, LOOSE, Clusters, Thresholds, Tracks, leg_of, survey_clusters, survey_tracks
+from hlt.counts import Thresholds, count_clusters, count_tracks
+from hlt.kinematics import Frame, dphi_deg
+from hlt.objects import LEG, SHOWER, Clusters, Tracks, make_legs, make_showers
 from hlt.pairs import cosmic, fastest_legs, flat_bhabha, one_leg, single_tag, two_clusters, two_legs
-from hlt.vertex import FIT, NO_PAIR, Six, fit_vertex, is_displaced, perigee, perigee_covariance
+from hlt.vertex import FIT, FITTED, fit_pairs, is_displaced
 
 _NAMES = """
     nTrkLoose nTrkTight netChargeLoose maximumPCMS maximumPLab
@@ -50,8 +51,15 @@ UNDEFINED_IS_NAN: tuple[str, ...] = tuple(_NAN_NAMES.split())
 TABLE: np.dtype[Any] = np.dtype([(name, "<f8") for name in VARIABLES])
 """One event's variables, float64 all of them; ``table.view(float64)`` has shape (N, number of variables)."""
 
+_DEFAULTS = np.zeros(1, dtype=TABLE)
+for _name in UNDEFINED_IS_NAN:
+    _DEFAULTS[_name] = np.nan
 
 THRESHOLDS = Thresholds()
+L1_BITS = ("bha3d", "bhapur", "lml1", "fpre", "raw_bhapur")
+"""The bits of the first level that the variables need: prescaled, and before the prescale with the prefix ``raw_``."""
+
+TIM_RANDOM, TIM_DELAYED_BHABHA, TIM_POISSON = int(TimType.RANDOM), int(TimType.DELAYED_BHABHA), int(TimType.POISSON)
 
 # Columns of the event model, in the order of the fields of `Tracks` and `Clusters`.
 _TRACK_COLUMNS = (
@@ -95,82 +103,101 @@ def filter_variables(
     clusters = Clusters(*(read_only(events[f"clusters.{name}"]) for name in _CLUSTER_COLUMNS))
     tracks = Tracks(*(read_only(events[f"tracks.{name}"]) for name in _TRACK_COLUMNS))
     n_events = tracks.offsets.size - 1
-    table = np.zeros(n_events, dtype=TABLE)
-    for name in UNDEFINED_IS_NAN:
-        table[name] = np.nan
-    skipped = np.zeros(n_events, dtype=np.bool_) if skip is None else skip
-    fits = np.full(n_events, np.array((NO_PAIR, np.nan, np.nan, np.nan, np.nan), dtype=FIT))
-    _fill(table, fits, read_only(skipped), tracks, clusters, frame, THRESHOLDS)
-    _copy_l1(table, events, l1, ~skipped)
-    return table, fits
+    never = np.zeros(n_events, dtype=np.bool_)
+    skipped = never if skip is None else skip
+    tim_type, neural = read_only(events["tim_type"]), read_only(events["trknn.offsets"])
+    bits = FirstLevel(tim_type, neural, *(read_only(l1.get(name, never)) for name in L1_BITS))
+    return _process(read_only(_DEFAULTS), read_only(skipped), tracks, clusters, bits, frame, THRESHOLDS)
 
 
-def _copy_l1(table: Array, events: Columns, l1: Mapping[str, Array], live: Array) -> None:
-    tim_type = events["tim_type"]
-    table["true"] = live
-    table["l1_trigger_random"] = live & (tim_type == TimType.RANDOM)
-    table["l1_trigger_delayed_bhabha"] = live & (tim_type == TimType.DELAYED_BHABHA)
-    table["l1_trigger_poisson"] = live & (tim_type == TimType.POISSON)
-    table["l1_trg_NN_info"] = live & (np.diff(events["trknn.offsets"]) > 0)
-    never = np.zeros(table.size, dtype=np.bool_)
-    for variable, bit in (("bha3d", "bha3d"), ("bhapur", "bhapur"), ("l1_bit_f", "fpre")):
-        table[variable] = live & l1.get(bit, never)
-    table["bhapur_lml1"] = live & l1.get("lml1", never) & l1.get("raw_bhapur", never)
+class FirstLevel(NamedTuple):
+    """What the first level says of the events of a block."""
+
+    tim_type: Array
+    neural_offsets: Array
+    bha3d: Array
+    bhapur: Array
+    lml1: Array
+    fpre: Array
+    raw_bhapur: Array
 
 
 @kernel
-def _fill(
-    table: Array, fits: Array, skip: Array, tracks: Tracks, clusters: Clusters, frame: Frame, cut: Thresholds
-) -> None:
-    best, largest = np.empty((3, 2), dtype=np.int64), np.empty((3, 2))
-    covariances, matrix = np.empty((2, 6, 6)), frame.matrix
-    for i in range(table.size):
+def _process(
+    defaults: Array,
+    skip: Array,
+    tracks: Tracks,
+    clusters: Clusters,
+    bits: FirstLevel,
+    frame: Frame,
+    cut: Thresholds,
+) -> tuple[Array, Array]:
+    n_events = skip.size
+    legs, showers = np.zeros(tracks.phi0.size + 1, LEG), np.zeros(clusters.theta.size + 1, SHOWER)
+    make_legs(legs, tracks, clusters, frame.matrix)
+    make_showers(showers, clusters, frame.matrix)
+    table, fits, pairs = np.empty(n_events, TABLE), np.empty(n_events, FIT), np.full((n_events, 2), -1)
+    for i in range(n_events):
+        table[i] = defaults[0]
         if skip[i]:
             continue
         row = table[i]
-        survey_tracks(row, best, largest, i, tracks, matrix, cut)
-        n = leg_of(tracks, best[LOOSE, 0], clusters, i, matrix)
-        p = leg_of(tracks, best[LOOSE, 1], clusters, i, matrix)
-        # Mostly the same two tracks are the best of all kinds; a call with all these arrays is worth a comparison.
-        any_n = n if best[ANY, 0] == best[LOOSE, 0] else leg_of(tracks, best[ANY, 0], clusters, i, matrix)
-        any_p = p if best[ANY, 1] == best[LOOSE, 1] else leg_of(tracks, best[ANY, 1], clusters, i, matrix)
-        fast_n = n if best[FASTEST, 0] == best[LOOSE, 0] else leg_of(tracks, best[FASTEST, 0], clusters, i, matrix)
-        fast_p = p if best[FASTEST, 1] == best[LOOSE, 1] else leg_of(tracks, best[FASTEST, 1], clusters, i, matrix)
-        first, second, neutral_1, neutral_2 = survey_clusters(row, i, clusters, matrix, cut)
-        fastest_legs(row, fast_n, fast_p)
-        one_leg(row, n, p)
-        if n.charge != 0 and p.charge != 0:
-            two_legs(row, n, p, frame.sqrt_s_gev)
-        if second.lab.e > 0.0:
-            two_clusters(row, first, second)
-        if n.charge != 0 or p.charge != 0:
-            flat_bhabha(row, i, n, p, clusters)
-        if neutral_2.lab.e > 0.0:
-            single_tag(row, n if n.charge != 0 else p, neutral_1, neutral_2, frame.sqrt_s_gev)
-        if any_n.charge != 0 and any_p.charge != 0:
-            if tracks.offsets[i + 1] - tracks.offsets[i] == 2:  # tracks without a fit count here
-                cosmic(row, any_n, any_p, cut)
-            _fit(fits[i], tracks, best[ANY, 0], best[ANY, 1], covariances)
-            row.displacedVertex = is_displaced(fits[i], any_n.lab, any_p.lab)
+        _copy_first_level(row, i, bits)
+        n_tracks = tracks.offsets[i + 1] - tracks.offsets[i]  # those without a fit count here
+        n, p = _fill(
+            row, legs, tracks.offsets[i], tracks.offsets[i + 1], showers, clusters.offsets[i], clusters.offsets[i + 1],
+            frame.sqrt_s_gev, cut,
+        )  # fmt: skip
+        if n >= 0 and p >= 0:
+            pairs[i, 0], pairs[i, 1] = n, p
+            if n_tracks == 2:
+                cosmic(row, legs[n], legs[p], cut)
+    fit_pairs(fits, pairs, legs, tracks.cov)
+    for i in range(n_events):
+        if fits[i].status == FITTED:
+            table[i].displacedVertex = is_displaced(fits[i], legs[pairs[i, 0]].lab, legs[pairs[i, 1]].lab)
+    return table, fits
 
 
 @kernel_inline
-def _fit(fit: Any, tracks: Tracks, negative: int, positive: int, covariances: Array) -> None:
-    a_n = _measured(tracks, negative, covariances[0])
-    a_p = _measured(tracks, positive, covariances[1])
-    kappa = pt_at_curvature(1.0)
-    fit_vertex(fit, a_n, a_p, kappa, -kappa, covariances[0], covariances[1])
+def _copy_first_level(row: Any, i: int, bits: FirstLevel) -> None:
+    tim_type = bits.tim_type[i]
+    row.true = 1
+    row.l1_trigger_random = tim_type == TIM_RANDOM
+    row.l1_trigger_delayed_bhabha = tim_type == TIM_DELAYED_BHABHA
+    row.l1_trigger_poisson = tim_type == TIM_POISSON
+    row.l1_trg_NN_info = bits.neural_offsets[i + 1] > bits.neural_offsets[i]
+    row.bha3d, row.bhapur, row.l1_bit_f = bits.bha3d[i], bits.bhapur[i], bits.fpre[i]
+    row.bhapur_lml1 = bits.lml1[i] and bits.raw_bhapur[i]
 
 
 @kernel_inline
-def _measured(tracks: Tracks, t: int, covariance: Array) -> Six:
-    omega = np.float64(tracks.omega[t])
-    a = perigee(
-        np.float64(tracks.d0[t]),
-        np.float64(tracks.phi0[t]),
-        omega,
-        np.float64(tracks.z0[t]),
-        np.float64(tracks.tan_lambda[t]),
-    )
-    perigee_covariance(a, omega, tracks.cov[t], covariance)
-    return a
+def _fill(
+    row: Any,
+    legs: Array,
+    first_track: int,
+    end_track: int,
+    showers: Array,
+    first_cluster: int,
+    end_cluster: int,
+    sqrt_s_gev: float,
+    cut: Thresholds,
+) -> tuple[int, int]:
+    """Fill all that needs no vertex; return the best negative and positive track with a drift-chamber hit, or -1."""
+    best = count_tracks(row, legs, first_track, end_track, cut)
+    leading = count_clusters(row, showers, first_cluster, end_cluster, cut)
+    n, p = legs[best.loose_negative], legs[best.loose_positive]
+    fastest_n, fastest_p = legs[best.fastest_negative], legs[best.fastest_positive]
+    fastest_legs(row, fastest_n, fastest_p)
+    one_leg(row, n, p)
+    if n.charge != 0 and p.charge != 0:
+        two_legs(row, n, p, dphi_deg(n.cm, p.cm), sqrt_s_gev)
+    if leading.second < showers.size - 1:
+        two_clusters(row, showers[leading.first], showers[leading.second])
+    if n.charge != 0 or p.charge != 0:
+        flat_bhabha(row, n, p, showers, first_cluster, end_cluster)
+    if leading.second_neutral < showers.size - 1:
+        neutrals = showers[leading.first_neutral], showers[leading.second_neutral]
+        single_tag(row, n if n.charge != 0 else p, neutrals[0], neutrals[1], sqrt_s_gev)
+    none = legs.size - 1
+    return best.any_negative if best.any_negative < none else -1, best.any_positive if best.any_positive < none else -1

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daq.jit import Array, kernel, kernel_inline
-from hlt.kinematics import P4, dphi_deg, pt_at_curvature, theta_deg
+from hlt.kinematics import dphi_deg, pt_at_curvature, theta_sum_deg
 
 NO_PAIR, FITTED, SINGULAR, ARCSINE = -1, 0, 32, 33
 """Status of a fit; 32 and 33 are KFit's error codes: a matrix has no inverse, the vertex is out of a helix' reach."""
@@ -49,44 +49,82 @@ class Turn(NamedTuple):
 
 
 @kernel
-def perigee(d0: float, phi0: float, omega_per_cm: float, z0: float, tan_lambda: float) -> Six:
+def fit_pairs(fits: Array, pairs: Array, legs: Array, cov: Array) -> None:
+    """Fit the vertex of each pair.
+
+    Parameters
+    ----------
+    fits
+        (N,) `FIT`, filled here.
+    pairs
+        (N, 2) int: the tracks of each pair; -1 for none.
+    legs
+        (n_tracks,) `hlt.objects.LEG`.
+    cov
+        (n_tracks, 15): covariance of (d0, phi0, omega, z0, tan_lambda), upper triangle row by row.
+    """
+    covariances = np.empty((2, 6, 6))
+    kappa = pt_at_curvature(1.0)
+    for i in range(fits.size):
+        one, two = pairs[i, 0], pairs[i, 1]
+        if one < 0 or two < 0:
+            fits[i].status = NO_PAIR
+            fits[i].chi2 = fits[i].x_cm = fits[i].y_cm = fits[i].z_cm = np.nan
+            continue
+        a_1, a_2 = perigee(legs[one]), perigee(legs[two])
+        perigee_covariance(covariances, 0, legs[one], a_1, cov, one)
+        perigee_covariance(covariances, 1, legs[two], a_2, cov, two)
+        fit_vertex(
+            fits[i], a_1, a_2, -kappa * legs[one].charge, -kappa * legs[two].charge, covariances[0], covariances[1]
+        )
+
+
+@kernel_inline
+def perigee(leg: Any) -> Six:
     """Return (px, py, pz, x, y, z) of a helix at its perigee [GeV/c, cm]."""
-    pt, sine, cosine = pt_at_curvature(omega_per_cm), math.sin(phi0), math.cos(phi0)
-    return pt * cosine, pt * sine, pt * tan_lambda, d0 * sine, -d0 * cosine, z0
+    p = leg.lab
+    return p.x, p.y, p.z, leg.d0 * p.y / leg.pt, -leg.d0 * p.x / leg.pt, leg.z0
 
 
-@kernel
-def perigee_covariance(a: Six, omega_per_cm: float, packed: Array, cov: Array) -> None:
-    """Write the (6, 6) covariance of ``a = perigee(...)`` into ``cov``, rounded to float32 as the software stores it.
+@kernel_inline
+def perigee_covariance(out: Array, k: int, leg: Any, a: Six, packed: Array, t: int) -> None:
+    """Write the (6, 6) covariance of ``a = perigee(leg)`` into ``out[k]``, rounded to float32 as the software stores it.
 
-    ``packed`` is the covariance of (d0, phi0, omega, z0, tan_lambda): 15 numbers, upper triangle row by row.
+    ``packed[t]`` is the covariance of (d0, phi0, omega, z0, tan_lambda): 15 numbers, upper triangle row by row.
     """
     px, py, pz, x, y, _ = a
-    pt = pt_at_curvature(omega_per_cm)
-    # Each component depends on at most two helix parameters: row = (parameter, derivative, parameter, derivative).
-    jacobian = (
-        (1, -py, 2, -px / omega_per_cm),
-        (1, px, 2, -py / omega_per_cm),
-        (4, pt, 2, -pz / omega_per_cm),
-        (0, py / pt, 1, -y),
-        (0, -px / pt, 1, x),
-        (3, 1.0, 3, 0.0),
+    pt = leg.pt
+    bend = -leg.charge * pt / pt_at_curvature(1.0)  # derivative of log(pt) with respect to omega
+    d_d, d_p, d_o = np.float64(packed[t, 0]), np.float64(packed[t, 1]), np.float64(packed[t, 2])
+    d_z, d_t, p_p = np.float64(packed[t, 3]), np.float64(packed[t, 4]), np.float64(packed[t, 5])
+    p_o, p_z, p_t = np.float64(packed[t, 6]), np.float64(packed[t, 7]), np.float64(packed[t, 8])
+    o_o, o_z, o_t = np.float64(packed[t, 9]), np.float64(packed[t, 10]), np.float64(packed[t, 11])
+    z_z, z_t, t_t = np.float64(packed[t, 12]), np.float64(packed[t, 13]), np.float64(packed[t, 14])
+    # Each component depends on at most two helix parameters:
+    # px: -py phi0 + px bend omega; py: px phi0 + py bend omega; pz: pz bend omega + pt tan_lambda;
+    # x: py/pt d0 - y phi0; y: -px/pt d0 + x phi0; z: z0.
+    u, v = py / pt, -px / pt
+    bx, by, bz = px * bend, py * bend, pz * bend
+    rows = (
+        _combine(-py, (d_p, p_p, p_o, p_z, p_t), bx, (d_o, p_o, o_o, o_z, o_t)),
+        _combine(px, (d_p, p_p, p_o, p_z, p_t), by, (d_o, p_o, o_o, o_z, o_t)),
+        _combine(bz, (d_o, p_o, o_o, o_z, o_t), pt, (d_t, p_t, o_t, z_t, t_t)),
+        _combine(u, (d_d, d_p, d_o, d_z, d_t), -y, (d_p, p_p, p_o, p_z, p_t)),
+        _combine(v, (d_d, d_p, d_o, d_z, d_t), x, (d_p, p_p, p_o, p_z, p_t)),
+        (d_z, p_z, o_z, z_z, z_t),
     )
     for i in range(6):
-        p, dp, q, dq = jacobian[i]
-        for j in range(i + 1):
-            r, dr, s, ds = jacobian[j]
-            value = dp * (dr * _element(packed, p, r) + ds * _element(packed, p, s)) + dq * (
-                dr * _element(packed, q, r) + ds * _element(packed, q, s)
-            )
-            cov[i, j] = cov[j, i] = np.float64(np.float32(value))
+        d, p, o, z, tl = rows[i]
+        column = (-py * p + bx * o, px * p + by * o, bz * o + pt * tl, u * d - y * p, v * d + x * p, z)
+        for j in range(6):
+            out[k, i, j] = np.float64(np.float32(column[j]))
 
 
-@kernel
-def _element(packed: Array, i: int, j: int) -> float:
-    """Return element (i, j) of a symmetric (5, 5) matrix from its packed upper triangle."""
-    low, high = min(i, j), max(i, j)
-    return np.float64(packed[low * (9 - low) // 2 + high])
+@kernel_inline
+def _combine(
+    a: float, u: tuple[float, float, float, float, float], b: float, v: tuple[float, float, float, float, float]
+) -> tuple[float, float, float, float, float]:
+    return a * u[0] + b * v[0], a * u[1] + b * v[1], a * u[2] + b * v[2], a * u[3] + b * v[3], a * u[4] + b * v[4]
 
 
 @kernel
@@ -248,17 +286,16 @@ def _pulled(a0: Six, t: Turn, step: Point) -> Six:
 
 
 @kernel
-def is_displaced(fit: Any, n: P4, p: P4) -> bool:
+def is_displaced(fit: Any, n: Any, p: Any) -> bool:
     """Return the flag ``displacedVertex`` of a fit and the lab momenta of its tracks at their perigees.
 
     Probability above 0.005, radius in (3, 60) cm and polar angle in (30, 120) degrees as seen from the origin, and not
     back to back within 10 degrees in both angles. A failed fit lies at radius 0.
     """
     radius = math.sqrt(fit.x_cm * fit.x_cm + fit.y_cm * fit.y_cm)
-    back_to_back = abs(theta_deg(n) + theta_deg(p) - 180.0) < 10.0 and abs(dphi_deg(n, p) - 180.0) < 10.0
     return bool(
         3.0 < radius < 60.0
         and math.erfc(math.sqrt(0.5 * fit.chi2)) > 0.005  # of chi2 with one degree of freedom
         and 30.0 < math.degrees(math.atan2(radius, fit.z_cm)) < 120.0
-        and not back_to_back
+        and not (abs(theta_sum_deg(n, p) - 180.0) < 10.0 and abs(dphi_deg(n, p) - 180.0) < 10.0)
     )
