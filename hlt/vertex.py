@@ -9,11 +9,12 @@ be a wrong one here.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from daq.jit import Array, kernel, kernel_inline
+from hlt.constraints import Linear, Point, chi2_of, linear, pulls, solve
 from hlt.kinematics import dphi_deg, pt_at_curvature, theta_sum_deg
 
 NO_PAIR, FITTED, SINGULAR, ARCSINE = -1, 0, 32, 33
@@ -30,22 +31,6 @@ FIT: np.dtype[Any] = np.dtype(
 )
 
 Six = tuple[float, float, float, float, float, float]
-Point = tuple[float, float, float]
-
-
-class Turn(NamedTuple):
-    """One track in one turn of the fit: its two constraints, linear in the track and in the vertex."""
-
-    d1: Six  # derivatives of the transverse constraint with respect to (px, py, pz, x, y, z)
-    d2: Six  # of the longitudinal one
-    e2z: float  # the same with respect to the vertex' z; its x and y derivatives are minus those of the track
-    h1: Six  # covariance of the track times d1
-    h2: Six
-    w11: float  # inverse covariance of the constraints
-    w12: float
-    w22: float
-    r1: float  # constraints carried back to the measured track
-    r2: float
 
 
 @kernel
@@ -151,13 +136,13 @@ def fit_vertex(fit: Any, a0_1: Six, a0_2: Six, kappa_1: float, kappa_2: float, c
             if not (abs(bend_1) < 1.0 and abs(bend_2) < 1.0):
                 fit.status = ARCSINE
                 return
-            ok_1, one = _turn(a0_1, a_1, kappa_1, bend_1, cov_1, vertex)
-            ok_2, two = _turn(a0_2, a_2, kappa_2, bend_2, cov_2, vertex)
-            ok, step = _step(one, two)
+            ok_1, one = _linear(a0_1, a_1, kappa_1, bend_1, cov_1, vertex)
+            ok_2, two = _linear(a0_2, a_2, kappa_2, bend_2, cov_2, vertex)
+            ok, step = solve(one, two)
             if not (ok_1 and ok_2 and ok):
                 fit.status = SINGULAR
                 return
-            chi2 = _chi2(one) + _chi2(two)
+            chi2 = chi2_of(one) + chi2_of(two)  # before the step
             if not chi2 < inner_chi2:
                 break
             vertex = (vertex[0] - step[0], vertex[1] - step[1], vertex[2] - step[2])
@@ -180,7 +165,7 @@ def _bend(a: Six, kappa: float, vertex: Point) -> float:
 
 
 @kernel_inline
-def _turn(a0: Six, a: Six, kappa: float, bend: float, cov: Array, vertex: Point) -> tuple[bool, Turn]:
+def _linear(a0: Six, a: Six, kappa: float, bend: float, cov: Array, vertex: Point) -> tuple[bool, Linear]:
     """Linearise the constraints of one track at ``a`` and the vertex; False if they have no inverse covariance."""
     px, py, pz, x, y, z = a
     dx, dy, dz = vertex[0] - x, vertex[1] - y, vertex[2] - z
@@ -205,13 +190,10 @@ def _turn(a0: Six, a: Six, kappa: float, bend: float, cov: Array, vertex: Point)
         -pt,
     )
     h1, h2 = _times(cov, d1), _times(cov, d2)
-    s11, s12, s22 = _dot(d1, h1), _dot(d1, h2), _dot(d2, h2)
-    det = s11 * s22 - s12 * s12
-    inverse = 1.0 / det
     back = (a0[0] - px, a0[1] - py, a0[2] - pz, a0[3] - x, a0[4] - y, a0[5] - z)
     r1, r2 = _dot(d1, back) + constraint_1, _dot(d2, back) + constraint_2
-    invertible = det != 0.0 and math.isfinite(det)
-    return invertible, Turn(d1, d2, pt, h1, h2, s22 * inverse, -s12 * inverse, s11 * inverse, r1, r2)
+    e1, e2 = (-d1[3], -d1[4]), (-d2[3], -d2[4], pt)
+    return linear(e1, e2, _dot(d1, h1), _dot(d1, h2), _dot(d2, h2), r1, r2, h1, h2)
 
 
 @kernel_inline
@@ -233,48 +215,10 @@ def _dot(a: Six, b: Six) -> float:
 
 
 @kernel_inline
-def _chi2(t: Turn) -> float:
-    return t.r1 * (t.w11 * t.r1 + t.w12 * t.r2) + t.r2 * (t.w12 * t.r1 + t.w22 * t.r2)
-
-
-@kernel_inline
-def _step(one: Turn, two: Turn) -> tuple[bool, Point]:
-    """Return the step of the vertex that minimises chi2 of the linear constraints; False if it is undetermined."""
-    xx = xy = yy = xz = yz = zz = gx = gy = gz = 0.0
-    for t in (one, two):
-        # Derivatives with respect to the vertex: e1 = (-d1[3], -d1[4], 0), e2 = (-d2[3], -d2[4], e2z).
-        x1, y1, x2, y2, z2 = -t.d1[3], -t.d1[4], -t.d2[3], -t.d2[4], t.e2z
-        fx1, fx2 = t.w11 * x1 + t.w12 * x2, t.w12 * x1 + t.w22 * x2
-        fy1, fy2 = t.w11 * y1 + t.w12 * y2, t.w12 * y1 + t.w22 * y2
-        fz1, fz2 = t.w12 * z2, t.w22 * z2
-        xx += x1 * fx1 + x2 * fx2
-        xy += x1 * fy1 + x2 * fy2
-        yy += y1 * fy1 + y2 * fy2
-        xz += x1 * fz1 + x2 * fz2
-        yz += y1 * fz1 + y2 * fz2
-        zz += z2 * fz2
-        gx += fx1 * t.r1 + fx2 * t.r2
-        gy += fy1 * t.r1 + fy2 * t.r2
-        gz += fz1 * t.r1 + fz2 * t.r2
-    c_xx, c_xy, c_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
-    c_yy, c_yz, c_zz = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
-    det = xx * c_xx + xy * c_xy + xz * c_xz
-    inverse = 1.0 / det
-    step = (
-        (c_xx * gx + c_xy * gy + c_xz * gz) * inverse,
-        (c_xy * gx + c_yy * gy + c_yz * gz) * inverse,
-        (c_xz * gx + c_yz * gy + c_zz * gz) * inverse,
-    )
-    return det != 0.0 and math.isfinite(det), step
-
-
-@kernel_inline
-def _pulled(a0: Six, t: Turn, step: Point) -> Six:
+def _pulled(a0: Six, track: Linear, step: Point) -> Six:
     """Return the track that meets the constraints after the vertex' step."""
-    q1 = t.r1 + t.d1[3] * step[0] + t.d1[4] * step[1]
-    q2 = t.r2 + t.d2[3] * step[0] + t.d2[4] * step[1] - t.e2z * step[2]
-    l1, l2 = t.w11 * q1 + t.w12 * q2, t.w12 * q1 + t.w22 * q2
-    h1, h2 = t.h1, t.h2
+    l1, l2 = pulls(track, step)
+    h1, h2 = track.h1, track.h2
     return (
         a0[0] - h1[0] * l1 - h2[0] * l2,
         a0[1] - h1[1] * l1 - h2[1] * l2,
