@@ -18,6 +18,8 @@ import numpy as np
 from daq.event import TimType
 from daq.jit import Array, kernel, kernel_inline, read_only
 from hlt.counts import Thresholds, count_clusters, count_tracks
+from hlt.displaced.settings import VertexSettings
+from hlt.displaced.variables import VERTEX_TABLE, VERTEX_VARIABLES, vertex_variables
 from hlt.kinematics import Frame, dphi_deg
 from hlt.objects import LEG, SHOWER, Clusters, Tracks, make_legs, make_showers
 from hlt.pairs import cosmic, fastest_legs, flat_bhabha, one_leg, single_tag, two_clusters, two_legs
@@ -50,6 +52,8 @@ UNDEFINED_IS_NAN: tuple[str, ...] = tuple(_NAN_NAMES.split())
 """Variables that are NaN, not 0, in an event that does not define them."""
 TABLE: np.dtype[Any] = np.dtype([(name, "<f8") for name in VARIABLES])
 """One event's variables, float64 all of them; ``table.view(float64)`` has shape (N, number of variables)."""
+WIDE_TABLE: np.dtype[Any] = np.dtype([*TABLE.descr, *VERTEX_TABLE.descr])
+"""The same with the `VERTEX_VARIABLES` of the vertex seed "circles"."""
 
 _DEFAULTS = np.zeros(1, dtype=TABLE)
 for _name in UNDEFINED_IS_NAN:
@@ -79,7 +83,11 @@ class Columns(Protocol):
 
 
 def filter_variables(
-    events: Columns, l1: Mapping[str, Array], frame: Frame, skip: Array | None = None
+    events: Columns,
+    l1: Mapping[str, Array],
+    frame: Frame,
+    skip: Array | None = None,
+    vertex: VertexSettings | None = None,
 ) -> tuple[Array, Array]:
     """Compute the filter variables and the two-track vertices of N events.
 
@@ -94,11 +102,13 @@ def filter_variables(
         Centre-of-mass frame of the beams.
     skip
         (N,) bool: events left at their defaults (counts and flags 0, the rest NaN).
+    vertex
+        With the seed "circles" the table has also the `VERTEX_VARIABLES`.
 
     Returns
     -------
-    (N,) `TABLE`, (N,) `hlt.vertex.FIT`
-        Variables; vertex of the displaced-vertex pair.
+    (N,) `TABLE` or `WIDE_TABLE`, (N,) `hlt.vertex.FIT`
+        Variables; vertex of the displaced-vertex pair, always as Belle II fits it.
     """
     clusters = Clusters(*(read_only(events[f"clusters.{name}"]) for name in _CLUSTER_COLUMNS))
     tracks = Tracks(*(read_only(events[f"tracks.{name}"]) for name in _TRACK_COLUMNS))
@@ -107,7 +117,16 @@ def filter_variables(
     skipped = never if skip is None else skip
     tim_type, neural = read_only(events["tim_type"]), read_only(events["trknn.offsets"])
     bits = FirstLevel(tim_type, neural, *(read_only(l1.get(name, never)) for name in L1_BITS))
-    return _process(read_only(_DEFAULTS), read_only(skipped), tracks, clusters, bits, frame, THRESHOLDS)
+    skipped = read_only(skipped)
+    table, fits, legs = _process(read_only(_DEFAULTS), skipped, tracks, clusters, bits, frame, THRESHOLDS)
+    if vertex is None or vertex.seed == "kfit":
+        return table, fits
+    wide = np.empty(n_events, dtype=WIDE_TABLE)
+    numbers = wide.view(np.float64).reshape(n_events, len(WIDE_TABLE))
+    more = vertex_variables(tracks, legs, skipped, vertex.windows())
+    numbers[:, : len(VARIABLES)] = table.view(np.float64).reshape(n_events, len(VARIABLES))
+    numbers[:, len(VARIABLES) :] = more.view(np.float64).reshape(n_events, len(VERTEX_VARIABLES))
+    return wide, fits
 
 
 class FirstLevel(NamedTuple):
@@ -131,7 +150,7 @@ def _process(
     bits: FirstLevel,
     frame: Frame,
     cut: Thresholds,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     n_events = skip.size
     legs, showers = np.zeros(tracks.phi0.size + 1, LEG), np.zeros(clusters.theta.size + 1, SHOWER)
     make_legs(legs, tracks, clusters, frame.matrix)
@@ -156,7 +175,7 @@ def _process(
     for i in range(n_events):
         if fits[i].status == FITTED:
             table[i].displacedVertex = is_displaced(fits[i], legs[pairs[i, 0]].lab, legs[pairs[i, 1]].lab)
-    return table, fits
+    return table, fits, legs
 
 
 @kernel_inline
