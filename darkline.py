@@ -245,6 +245,20 @@ def demo(
         raise typer.Exit(1)
 
 
+@app.command(hidden=True)
+def vertex_acceptance(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture.")] = Path("docs/pictures/vertex_acceptance.png"),
+    events: Annotated[int, typer.Option("--events", "-n", min=1000, help="Decays at each mass.")] = 200_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the decays and of the detector.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Draw how far from the beam both vertex fits find a pair (docs/vertex.md)."""
+    from commands import vertex_acceptance as command
+
+    found = command.make(out, events, seed)
+    show({"masses": [each.record() for each in found]}, as_json, command.table(found))
+
+
 @app.command()
 def warmup() -> None:
     """Compile every kernel, so that nothing with a latency budget has to wait for the compiler."""

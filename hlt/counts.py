@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from daq.jit import Array, kernel, kernel_inline
+from daq.jit import Array, kernel_inline
 
 
 class Thresholds(NamedTuple):

@@ -90,7 +90,8 @@ def momentum(p: Any) -> float:
 @kernel
 def mass_square(p: Any) -> float:
     """Return the square of the invariant mass [GeV2]."""
-    return p.e * p.e - p.x * p.x - p.y * p.y - p.z * p.z
+    square: float = p.e * p.e - p.x * p.x - p.y * p.y - p.z * p.z
+    return square
 
 
 @kernel

@@ -173,7 +173,7 @@ def flat_bhabha(row: Any, n: Any, p: Any, showers: Array, begin: int, end: int) 
 
 @kernel_inline
 def _heaviest(leg: Any, showers: Array, begin: int, end: int) -> int:
-    """Return the cluster with which the leg has the largest mass (its own included), if above 5.29 GeV; else ``end``."""
+    """Return the cluster with which the leg has the largest mass (its own included), above 5.29 GeV; else ``end``."""
     found, largest = end, 5.29**2
     if leg.cluster_cm_gev > 1.5:
         for c in range(begin, end):

@@ -122,7 +122,7 @@ def filter_variables(
     if vertex is None or vertex.seed == "kfit":
         return table, fits
     wide = np.empty(n_events, dtype=WIDE_TABLE)
-    numbers = wide.view(np.float64).reshape(n_events, len(WIDE_TABLE))
+    numbers = wide.view(np.float64).reshape(n_events, len(VARIABLES) + len(VERTEX_VARIABLES))
     more = vertex_variables(tracks, legs, skipped, vertex.windows())
     numbers[:, : len(VARIABLES)] = table.view(np.float64).reshape(n_events, len(VARIABLES))
     numbers[:, len(VARIABLES) :] = more.view(np.float64).reshape(n_events, len(VERTEX_VARIABLES))

@@ -73,7 +73,7 @@ def perigee(leg: Any) -> Six:
 
 @kernel_inline
 def perigee_covariance(out: Array, k: int, leg: Any, a: Six, packed: Array, t: int) -> None:
-    """Write the (6, 6) covariance of ``a = perigee(leg)`` into ``out[k]``, rounded to float32 as the software stores it.
+    """Write the (6, 6) covariance of ``a = perigee(leg)`` into ``out[k]``, rounded to float32 as the software does.
 
     ``packed[t]`` is the covariance of (d0, phi0, omega, z0, tan_lambda): 15 numbers, upper triangle row by row.
     """

@@ -72,9 +72,7 @@ def fit_crossing(one: Five, two: Five, cov: Array, t_1: int, t_2: int, enough: f
 
 
 @kernel
-def _fit_from(
-    one: Five, two: Five, cov: Array, t_1: int, t_2: int, x: float, y: float, max_radius_cm: float
-) -> Vertex:
+def _fit_from(one: Five, two: Five, cov: Array, t_1: int, t_2: int, x: float, y: float, max_radius_cm: float) -> Vertex:
     vertex = (x, y, 0.5 * (z_at(one, x, y) + z_at(two, x, y)))
     now_1, now_2 = one, two
     for _ in range(15):

@@ -3,8 +3,9 @@
 Pairs are two tracks of opposite charge with at least one hit in the drift chamber each, the negative one first. Tracks
 are ranked by transverse momentum within their charge; pairs are tried by rising sum of the ranks, on equal terms that
 with the faster negative track first, so the first pair is that of Belle II's own line. A vertex is *good* if its chi2
-probability is above the setting and it lies inside the tracking volume. The best pair is, among the good ones, one that is
-no K0S, Lambda or conversion before one that is, then the one of highest flight significance; the first on equal terms.
+probability is above the setting and it lies inside the tracking volume. The best pair is, among the good ones, one that
+is no K0S, Lambda or conversion before one that is, then the one of highest flight significance; the first on equal
+terms.
 
 Masses, momenta and angles are those at the vertex. In an event without a good vertex all but the counts, the flags and
 ``dv_status`` are NaN, so that no comparison holds.
@@ -31,7 +32,7 @@ MEANINGS: dict[str, str] = {
     "dv_n_k0s": "good vertices whose pi+ pi- mass is in the K0S window",
     "dv_n_lambda": "good vertices with a p pi mass in the Lambda window",
     "dv_n_conversion": "good vertices in the material whose e+ e- mass is that of a converted photon",
-    "dv_status": "-1 no pair, 0 a good vertex, else of the first pair: 1 no crossing, 2 singular, 3 not converged, 4 bad",
+    "dv_status": "-1 no pair, 0 a good vertex; of the first pair: 1 no crossing, 2 singular, 3 not converged, 4 bad",
     "dv_k0s": "1: the best vertex is in the K0S window",
     "dv_lambda": "1: the best vertex is in the Lambda window, either charge",
     "dv_conversion": "1: the best vertex looks like a converted photon",
