@@ -41,6 +41,9 @@ class BeamSettings(Settings):
     """Energy of the positron beam [GeV]."""
     crossing_mrad: float = Field(default=83.0, ge=0, lt=500)
     """Full crossing angle [mrad]; each beam is off the solenoid axis by half of it, in the x-z plane."""
+    cm_rotation: bool = True
+    """The HLT turns its CM frame so that z is the collision axis, as the experiment's software does now; false: a pure
+    boost, as between about 2019 and 2022, which moves CM angles by up to 5.8 mrad."""
 
 
 class SignalSettings(Settings):

@@ -39,7 +39,8 @@ P4_RECORD: np.dtype[Any] = np.dtype([("x", "<f8"), ("y", "<f8"), ("z", "<f8"), (
 def cm_frame(beam: BeamSettings) -> Frame:
     """Return the frame of the beams: a pure boost, then the turn about y that puts the electron on +z.
 
-    Both beams lie in the x-z plane, half the crossing angle off the z axis towards +x.
+    Both beams lie in the x-z plane, half the crossing angle off the z axis towards +x. ``beam.cm_rotation`` switches
+    the turn off.
     """
     electron_mass_gev = 0.51099895e-3
     half = beam.crossing_mrad / 2000.0
@@ -56,7 +57,7 @@ def cm_frame(beam: BeamSettings) -> Frame:
     boost[:3, 3] = boost[3, :3] = -gamma * beta
     boost[3, 3] = gamma
     along = boost @ electron
-    angle = math.atan2(along[0], along[2])
+    angle = math.atan2(along[0], along[2]) if beam.cm_rotation else 0.0
     turn = np.eye(4)
     turn[0, 0] = turn[2, 2] = math.cos(angle)
     turn[0, 2], turn[2, 0] = -math.sin(angle), math.sin(angle)

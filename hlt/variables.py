@@ -55,9 +55,15 @@ TABLE: np.dtype[Any] = np.dtype([(name, "<f8") for name in VARIABLES])
 WIDE_TABLE: np.dtype[Any] = np.dtype([*TABLE.descr, *VERTEX_TABLE.descr])
 """The same with the `VERTEX_VARIABLES` of the vertex seed "circles"."""
 
-_DEFAULTS = np.zeros(1, dtype=TABLE)
-for _name in UNDEFINED_IS_NAN:
-    _DEFAULTS[_name] = np.nan
+
+def _defaults() -> Array:
+    row = np.zeros(1, dtype=TABLE)
+    for name in UNDEFINED_IS_NAN:
+        row[name] = np.nan
+    return read_only(row)
+
+
+_DEFAULTS = _defaults()
 
 THRESHOLDS = Thresholds()
 L1_BITS = ("bha3d", "bhapur", "lml1", "fpre", "raw_bhapur")
@@ -65,15 +71,16 @@ L1_BITS = ("bha3d", "bhapur", "lml1", "fpre", "raw_bhapur")
 
 TIM_RANDOM, TIM_DELAYED_BHABHA, TIM_POISSON = int(TimType.RANDOM), int(TimType.DELAYED_BHABHA), int(TimType.POISSON)
 
-# Columns of the event model, in the order of the fields of `Tracks` and `Clusters`.
-_TRACK_COLUMNS = (
+TRACK_COLUMNS = (
     *("offsets", "charge", "d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda", "cov", "n_cdc_hits", "time_ns"),
     *("clusters.offsets", "clusters"),
 )
-_CLUSTER_COLUMNS = (
+"""Columns of the group ``tracks`` in the order of the fields of `Tracks`."""
+CLUSTER_COLUMNS = (
     *("offsets", "energy_gev", "theta", "phi", "time_ns", "dt99_ns", "zernike_mva"),
     *("is_track", "has_photon_hypothesis"),
 )
+"""The same of `Clusters`."""
 
 
 class Columns(Protocol):
@@ -110,23 +117,25 @@ def filter_variables(
     (N,) `TABLE` or `WIDE_TABLE`, (N,) `hlt.vertex.FIT`
         Variables; vertex of the displaced-vertex pair, always as Belle II fits it.
     """
-    clusters = Clusters(*(read_only(events[f"clusters.{name}"]) for name in _CLUSTER_COLUMNS))
-    tracks = Tracks(*(read_only(events[f"tracks.{name}"]) for name in _TRACK_COLUMNS))
-    n_events = tracks.offsets.size - 1
-    never = np.zeros(n_events, dtype=np.bool_)
-    skipped = never if skip is None else skip
+    tracks = Tracks(*(read_only(events[f"tracks.{name}"]) for name in TRACK_COLUMNS))
+    clusters = Clusters(*(read_only(events[f"clusters.{name}"]) for name in CLUSTER_COLUMNS))
+    never = read_only(np.zeros(tracks.offsets.size - 1, dtype=np.bool_))
+    skipped = never if skip is None else read_only(skip)
     tim_type, neural = read_only(events["tim_type"]), read_only(events["trknn.offsets"])
     bits = FirstLevel(tim_type, neural, *(read_only(l1.get(name, never)) for name in L1_BITS))
-    skipped = read_only(skipped)
-    table, fits, legs = _process(read_only(_DEFAULTS), skipped, tracks, clusters, bits, frame, THRESHOLDS)
+    table, fits, legs = _process(_DEFAULTS, skipped, tracks, clusters, bits, frame, THRESHOLDS)
     if vertex is None or vertex.seed == "kfit":
         return table, fits
-    wide = np.empty(n_events, dtype=WIDE_TABLE)
-    numbers = wide.view(np.float64).reshape(n_events, len(VARIABLES) + len(VERTEX_VARIABLES))
-    more = vertex_variables(tracks, legs, skipped, vertex.windows())
-    numbers[:, : len(VARIABLES)] = table.view(np.float64).reshape(n_events, len(VARIABLES))
-    numbers[:, len(VARIABLES) :] = more.view(np.float64).reshape(n_events, len(VERTEX_VARIABLES))
-    return wide, fits
+    return _beside(table, vertex_variables(tracks, legs, skipped, vertex.windows())), fits
+
+
+def _beside(table: Array, more: Array) -> Array:
+    """Return the columns of both tables as a `WIDE_TABLE`."""
+    wide = np.empty(table.size, dtype=WIDE_TABLE)
+    numbers = wide.view(np.float64).reshape(table.size, len(VARIABLES) + len(VERTEX_VARIABLES))
+    numbers[:, : len(VARIABLES)] = table.view(np.float64).reshape(table.size, len(VARIABLES))
+    numbers[:, len(VARIABLES) :] = more.view(np.float64).reshape(table.size, len(VERTEX_VARIABLES))
+    return wide
 
 
 class FirstLevel(NamedTuple):

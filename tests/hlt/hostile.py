@@ -10,8 +10,11 @@ import numpy as np
 from daq.event import LAYOUT, EventBatch
 from daq.jit import Array
 from daq.settings import BeamSettings
+from hlt.displaced.settings import VertexSettings
 from hlt.emulator import HltEmulator, HltResult
+from hlt.kinematics import cm_frame
 from hlt.menu import HltMenu
+from hlt.variables import filter_variables
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-38, 3e38, -3e38, 1e-45], dtype=np.float32)
 
@@ -49,6 +52,13 @@ def decide(batch: EventBatch) -> HltResult:
     return HltEmulator(HltMenu.load("physics"), seed=1, beam=BeamSettings()).process(batch, {})
 
 
+def all_variables(batch: EventBatch) -> tuple[Array, Array]:
+    """Return the variables of both vertex seeds, and Belle II's vertex: every kernel of the variables runs."""
+    return filter_variables(batch, {}, cm_frame(BeamSettings()), vertex=VertexSettings(seed="circles"))
+
+
 if __name__ == "__main__":
-    for seed in range(20):
-        decide(hostile_batch(seed))
+    empty = EventBatch(3, {})
+    for events in (*(hostile_batch(seed) for seed in range(20)), empty, empty.take(np.arange(0))):
+        decide(events)
+        all_variables(events)

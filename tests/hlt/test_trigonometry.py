@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from daq.jit import Array
-from hlt.trigonometry import sines_cosines
+from hlt.trigonometry import arcsine, sines_cosines
 
 
 def of(angles: Array) -> tuple[Array, Array]:
@@ -47,3 +49,17 @@ def test_single_precision_is_computed_in_double():
     """A float32 column gives the sine of exactly these numbers, in float64."""
     column = np.linspace(-3, 3, 101, dtype=np.float32)
     assert (np.abs(of(column)[0] - np.sin(column.astype(np.float64))) < 4e-16).all()
+
+
+@given(st.floats(-1, 1))
+def test_arcsine(x):
+    """As the C library has it, to two units in the last place, over the whole range."""
+    assert abs(arcsine(x) - math.asin(x)) <= 2 * np.spacing(abs(math.asin(x)))
+
+
+def test_arcsine_at_its_ends():
+    """Right angles at the ends, NaN beyond them."""
+    assert arcsine(1.0) == -arcsine(-1.0) == math.pi / 2
+    assert arcsine(0.0) == 0.0
+    for beyond in (np.nextafter(1.0, 2.0), -1.5, np.inf, np.nan):
+        assert math.isnan(arcsine(beyond))

@@ -26,6 +26,19 @@ def test_the_frame_is_that_of_the_reference():
     assert frame.sqrt_s_gev == pytest.approx(10.579557836806245, rel=1e-14)
 
 
+def test_the_frame_without_rotation_is_a_pure_boost():
+    """The fact sheet's boost of 7.007 on 4.000 GeV; the electron is then 5.779 mrad off the axis, in the x-z plane."""
+    beam = BeamSettings(electron_gev=7.007, positron_gev=4.0, crossing_mrad=83.0, cm_rotation=False)
+    matrix, sqrt_s = cm_frame(beam)
+    assert_allclose(matrix, matrix.T, atol=1e-15)
+    assert_allclose(-matrix[:3, 3] / matrix[3, 3], [0.041488, 0, 0.272955], atol=5e-7)
+    assert matrix[3, 3] == pytest.approx(1.040440, abs=5e-7)
+    assert sqrt_s == pytest.approx(10.5792, abs=5e-5)
+    electron = matrix @ (7.007 * np.array([np.sin(0.0415), 0, np.cos(0.0415), 1]))
+    assert 1e3 * np.arctan2(electron[0], electron[2]) == pytest.approx(5.779, abs=5e-4)
+    assert cm_frame(beam.model_copy(update={"cm_rotation": True})).sqrt_s_gev == sqrt_s
+
+
 @pytest.mark.parametrize(("electron", "positron", "crossing"), [(7.0, 4.0, 83.0), (8.0, 3.5, 22.0), (5.0, 5.0, 0.0)])
 def test_the_beams_meet_head_on_in_the_frame(electron, positron, crossing):
     """In the centre-of-mass frame the electron flies along +z and the pair has no momentum, whatever the beams."""
