@@ -73,6 +73,12 @@ def finalise(
         "parts": len({record.part for record in records}),
         "delivered_fb": _sum_or_none(sections["delivered_fb"]),
         "live_fb": _sum_or_none(sections["live_fb"]),
+        "dead_s": {
+            name.removeprefix("dead_s_"): sections[name].sum()
+            for name in sections.columns
+            if name.startswith("dead_s_")
+        },
+        "notes": run.about.get("notes", []),
         **about,
     }
     write_json(directory / SUMMARY, summary)
@@ -117,7 +123,8 @@ def _sections(records: Sequence[BlockRecord], section_ns: int, delivered_fb: Del
     """Return one row for each luminosity section that a durable block touches.
 
     ``begin_s`` and ``end_s`` are those of the blocks in it. Live is delivered luminosity times the fraction of this
-    time which is not dead; ``dead_s_<cause>`` and the event counts are what L1 noted for the section.
+    time which is not dead; ``dead_s_<cause>`` and the event counts are what L1 noted for the section. A moment of dead
+    time is noted for one cause only, so the causes add up.
     """
     covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for begin, end in _merged((record.begin_ns, record.end_ns) for record in records):

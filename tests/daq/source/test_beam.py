@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from daq.clock import RF_HZ, TICK_NS, TICKS_A_TURN
 from daq.settings import BeamSettings
-from daq.source.beam import RF_HZ, TICK_NS, TICKS_A_TURN, Beam
+from daq.source.beam import Beam
 
 RATE_HZ = 2e5
 

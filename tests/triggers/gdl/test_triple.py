@@ -99,7 +99,7 @@ def test_toml_does_not_take_absent_bits_silently(tmp_path: Path):
         ({"alg": " 0 \u0661\n"}, "menu.alg: line 1", "index of an input"),
         ({"alg": " 0 + \n"}, "menu.alg: line 1 = '0 +'", "nothing on one side of a '+'"),
         ({"alg": " 0\n 0\n 0\n 0\n 0\n"}, "menu.alg: line 5", "no name in menu.oup, which has 4"),
-        ({"alg": " 0\n 0\n"}, "menu.oup: index 3 = 'all'", "must be a placeholder oupNNN"),
+        ({"alg": " 0\n 0\n"}, "menu.oup: line 3 = 'all'", "must be a placeholder oupNNN"),
         ({"alg": ""}, "menu.alg", "is empty"),
         ({"inp": ""}, "menu.inp", "is empty"),
         ({"oup": "\n\n"}, "menu.oup", "names no bit"),
@@ -109,7 +109,7 @@ def test_toml_does_not_take_absent_bits_silently(tmp_path: Path):
         ({"inp": INP + "6\n"}, "menu.inp: line 6 = '6'", "an index, 0 or more, and a name"),
         ({"inp": INP + "-6 x\n"}, "menu.inp: line 6 = '-6 x'", "an index, 0 or more, and a name"),
         ({"oup": OUP + "8 4x\n"}, "menu.oup: line 5 = '8 4x'", "an index, 0 or more, and a name"),
-        ({"inp": INP + "6 nf\n"}, "menu.inp: 'nf'", "a word of the logic"),
+        ({"inp": INP + "6 nf\n"}, "menu.inp: line 6 = 'nf'", "a word of the logic"),
     ],
 )
 def test_mistakes_name_file_line_and_rule(tmp_path: Path, changed: dict[str, str], where: str, rule: str):
