@@ -389,26 +389,29 @@ def blocks_in_process(settings: RunSettings) -> Iterator[Block]:
 
 
 def simulate(settings: RunSettings) -> pl.DataFrame:
-    """Return the kept events of a run as they would be spooled."""
+    """Return the kept events of a run as they would be spooled, had there been no injections.
+
+    The time that the injection veto takes is part of the live luminosity, not of an efficiency.
+    """
     import polars as pl
 
     from daq.spool import event_table
 
-    kept = [block for block in blocks_in_process(settings) if len(block.events)]
-    return pl.DataFrame(event_table(kept, Chain.of(settings).bit_names))
+    beam = settings.beam.model_copy(update={"injection": InjectionSettings()})
+    quiet = settings.model_copy(update={"beam": beam})
+    kept = [block for block in blocks_in_process(quiet) if len(block.events)]
+    return pl.DataFrame(event_table(kept, Chain.of(quiet).bit_names))
 
 
 def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], None]) -> Shapes:
     """Simulate the signal of a search through the chain at each of its shape masses, and fit its shapes.
 
     The events are those that ``settings.source.signals`` names first, with ``settings.events`` at each mass, at a rate
-    so low that none is lost to dead time, and without injections: dead time is part of the live luminosity, not of the
-    efficiency.
+    so low that none is lost to dead time: that is part of the live luminosity, not of the efficiency.
     """
     from offline.observables import Frame
     from offline.shapes import SignalSample, fit_shapes
 
-    settings = settings.model_copy(update={"beam": settings.beam.model_copy(update={"injection": InjectionSettings()})})
     chain, signal = Chain.of(settings), settings.source.signals[0]
 
     def samples() -> Iterator[SignalSample]:

@@ -97,7 +97,8 @@ def test_hash_covers_what_decides(tmp_path: Path, old: str, new: str, is_same: b
         (
             "bha_veto",
             "bha_vetto",
-            "line 15: [line.0] logic = 'ehigh and !^bha_vetto': column 12: unknown bit bha_vetto (did you mean bha_veto?)",
+            "line 15: [line.0] logic = 'ehigh and !^bha_vetto': column 12: unknown bit bha_vetto "
+            "(did you mean bha_veto?)",
         ),
         ("nf >= 2", "nf >=", "line 20: [line.1] logic = 'nf >=^': column 6: expected a number, found the end"),
         ('name = "test"', "", "name: must be given"),
@@ -106,7 +107,8 @@ def test_hash_covers_what_decides(tmp_path: Path, old: str, new: str, is_same: b
         (
             "window_accepts = 5",
             "[timing.latency]\nbudget_ns = 2500",
-            "line 20: [line.1] name = 'ff': input t2_1 takes cdc_segments 1407 + cdc_2d 503 + grl_tracks 204 + gdl_align 102 + ftdl 8 + "
+            "line 20: [line.1] name = 'ff': input t2_1 takes cdc_segments 1407 + cdc_2d 503 + "
+            "grl_tracks 204 + gdl_align 102 + ftdl 8 + "
             "psnm 8 + decision 55 + accept 1006 = 3293 ns, the latency budget is 2500 ns",
         ),
         (
