@@ -82,11 +82,13 @@ def blind_time(state: Array, outcome: Array, time_ns: Array, opened_ns: Array) -
     opened_ns : (2, N) int64
         Blind time that each event opens, by spacing and by buffers.
     """
-    kept = outcome == Outcome.KEPT
-    begin = np.append(state[_BEGIN], time_ns[kept])
-    spacing_end = np.append(state[_SPACING_END], time_ns[kept] + opened_ns[0, kept])
-    end = np.append(state[_END], time_ns[kept] + opened_ns[:, kept].sum(axis=0))
-    return Blind(begin, spacing_end, end)
+    kept = np.flatnonzero(outcome == int(Outcome.KEPT))  # an IntEnum costs numpy microseconds
+    blind = np.empty((3, kept.size + 1), dtype=np.int64)
+    blind[:, 0] = state[_BEGIN : _END + 1]
+    blind[0, 1:] = time_ns[kept]
+    for k in range(2):
+        np.add(blind[k, 1:], opened_ns[k, kept], out=blind[k + 1, 1:])
+    return Blind(*blind)
 
 
 def decide(limits: Limits, run: Array, time_ns: Array, fired: Array, held: Array, state: Array) -> tuple[Array, Array]:
@@ -110,14 +112,12 @@ def decide(limits: Limits, run: Array, time_ns: Array, fired: Array, held: Array
     InputError
         If the time runs backwards in a run.
     """
-    backwards = np.flatnonzero((np.diff(time_ns) < 0) & (run[1:] == run[:-1]))
-    if backwards.size:
-        row = int(backwards[0]) + 1
-        raise InputError("must not run backwards in a run", key=f"time_ns[{row}]", value=int(time_ns[row]))
     outcome, opened = np.empty(time_ns.size, dtype=np.uint8), np.zeros((2, time_ns.size), dtype=np.int64)
     which = (Outcome.L1_DEAD_SPACING, Outcome.L1_DEAD_BUFFER, Outcome.L1_DEAD_INJECTION)
     outcomes = tuple(int(each) for each in (Outcome.L1_REJECTED, *which, Outcome.KEPT))
-    _decide(limits, run, time_ns, fired, held, outcomes, NEVER, state, outcome, opened)
+    row = _decide(limits, run, time_ns, fired, held, outcomes, NEVER, state, outcome, opened)
+    if row:
+        raise InputError("must not run backwards in a run", key=f"time_ns[{row}]", value=int(time_ns[row]))
     return outcome, opened
 
 
@@ -125,7 +125,8 @@ def decide(limits: Limits, run: Array, time_ns: Array, fired: Array, held: Array
 def _decide(
     limits: Limits, run: Array, time_ns: Array, fired: Array, held: Array, outcomes: tuple[int, ...], never: int,
     state: Array, out: Array, opened: Array,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
+    """Return the first row whose time runs backwards in its run, 0 if there is none."""
     rejected, dead_spacing, dead_buffer, dead_injection, kept = outcomes
     accepts = state[5:]  # the last ones, as many as a window may hold
     for i in range(out.size):
@@ -133,6 +134,8 @@ def _decide(
         if np.int64(run[i]) != state[0]:
             state[:] = -never
             state[0] = run[i]
+        elif i > 0 and now < time_ns[i - 1]:
+            return i
         if not (fired[i] or held[i]):
             out[i] = rejected
         elif now < state[2]:
@@ -154,3 +157,4 @@ def _decide(
                 free = max(free, state[4] - (limits.fifo_depth - 1) * limits.readout_ns)
             state[1], state[2], state[3] = now, spaced, free
             opened[0, i], opened[1, i] = limits.spacing_ns, free - spaced
+    return 0
