@@ -233,15 +233,15 @@ def trigger_l1(
     from commands.trigger import trigger_l1 as decide
     from monitors.terminal import Progress
 
+    if (not files or out is None) and (files or out or not explain):
+        raise InputError("give INPUT and -o OUT", key="trigger l1")
     described = Description.of(menu)
     result: dict[str, Any] = {"explanation": described.record()} if explain else {}
-    if not as_json and explain:
+    if explain and not as_json:
         typer.echo(f"{described.inputs()}\n{described.summary()}")
-    if files or out or not explain:
-        if not files or out is None:
-            raise InputError("give INPUT and -o OUT", key="trigger l1")
+    if files and out is not None:
         with Progress("trigger l1") as bar:
-            done = decide(
+            result |= decide(
                 files,
                 out,
                 described.menu,
@@ -252,8 +252,7 @@ def trigger_l1(
                 seed=seed,
                 progress=bar,
             )
-        result = done | result
-        say(f"{done['events']:,} events, {len(done['set'])} {bits} bits each, in {out}")
+        say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
     if as_json:
         show(result, True, "")
 

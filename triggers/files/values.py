@@ -47,10 +47,13 @@ def numbers(rows: Rows, array: Any, key: str, field: Field, offsets: Array | Non
 
 def flags(rows: Rows, name: str) -> Array:
     """Return a column of true or false, which may also be 1 or 0; errors as of `numbers`."""
-    if not pa.types.is_boolean(rows[name].type):
-        return numbers(rows, rows[name], name, _FLAG)
-    refuse_nulls(rows, rows[name], name)
-    return np.asarray(rows[name].to_numpy(zero_copy_only=False))
+    column = rows[name]
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return numbers(rows, column, name, _FLAG)
+    if not pa.types.is_boolean(column.type):
+        raise rows.error("must hold true and false (or 1 and 0)", name, value=str(column.type))
+    refuse_nulls(rows, column, name)
+    return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 def must_be_numbers(rows: Rows, array: Any, key: str) -> None:
