@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,9 @@ Config = Annotated[Path, typer.Argument(help="Run configuration, for example con
 Search = Annotated[str, typer.Argument(help="Name of a file in configs/searches, or a path.")]
 RunDir = Annotated[Path, typer.Argument(help="Run directory.")]
 Points = Annotated[int | None, typer.Option("--points", min=2, help="Test at most so many masses, evenly thinned.")]
+
+trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decide on the events of files.")
+app.add_typer(trigger, name="trigger")
 
 DEMO = Path(__file__).resolve().parent / "configs" / "runs" / "demo.toml"
 
@@ -202,6 +205,76 @@ def check(
 
     with naming(file):
         typer.echo(f"{file}: {chain.check_file(file)}")
+
+
+@trigger.command("l1")
+def trigger_l1(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="INPUT...", help="Parquet or Arrow files, folders.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Parquet file for the bits; replaced if there.")
+    ] = None,
+    menu: Annotated[
+        str, typer.Option("--menu", help="Name in configs/menus/l1, or path to a .toml or .alg.")
+    ] = "physics",
+    bits: Annotated[Literal["inputs", "ftdl", "psnm"], typer.Option("--bits", help="Which bits to write.")] = "psnm",
+    from_bits: Annotated[bool, typer.Option("--from-bits", help="INPUT has one column an input bit.")] = False,
+    column: Annotated[str | None, typer.Option("--column", help="Prescale column of the menu.")] = None,
+    quirks: Annotated[
+        Literal["belle2", "ideal"], typer.Option("--quirks", help="Quirks of the experiment's code.")
+    ] = "belle2",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the prescales.")] = 1,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what each input bit of the menu is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the Level-1 bits of the events of files, made from trigger primitives or from input bits."""
+    from commands.menu import Description
+    from commands.trigger import trigger_l1 as decide
+    from monitors.terminal import Progress
+
+    if (not files or out is None) and (files or out or not explain):
+        raise InputError("give INPUT and -o OUT", key="trigger l1")
+    described = Description.of(menu)
+    result: dict[str, Any] = {"explanation": described.record()} if explain else {}
+    if explain and not as_json:
+        typer.echo(f"{described.inputs()}\n{described.summary()}")
+    if files and out is not None:
+        with Progress("trigger l1") as bar:
+            result |= decide(
+                files,
+                out,
+                described.menu,
+                bits=bits,
+                from_bits=from_bits,
+                column=column,
+                quirks=quirks,
+                seed=seed,
+                progress=bar,
+            )
+        say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
+    if as_json:
+        show(result, True, "")
+
+
+@app.command()
+def menu(
+    file: Annotated[str, typer.Argument(help="Name in configs/menus/l1, or path to a .toml or .alg.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it as .toml or .alg (.inp, .oup).")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what each input bit is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Describe an L1 menu, and write it in another format."""
+    from commands.menu import Description, convert
+
+    described = Description.of(file)
+    text = f"{described.inputs()}\n{described.summary()}" if explain else described.summary()
+    show(described.record(), as_json, text)
+    if out is not None:
+        written, lost = convert(file, out)
+        for what in lost:
+            say(f"darkline: {out}: cannot keep {what}")
+        say(f"menu {written.name} (hash {written.hash:016x}) in {out}")
 
 
 @app.command()

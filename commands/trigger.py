@@ -1,0 +1,225 @@
+"""`darkline trigger l1`: the bits of the Level-1 trigger for the events of files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from daq.errors import InputError
+from daq.jit import Array, read_only
+from daq.settings import BeamSettings
+from triggers.ecl.cells import EclTable
+from triggers.explain import used_bits
+from triggers.files.bits import read_planes, writing
+from triggers.files.primitives import columns_of, primitives_of
+from triggers.files.ready import planes_of_primitives
+from triggers.files.tables import EVENT_NUMBERS, Rows, Table, find_files, open_table, read_rows
+from triggers.files.values import numbers, whole
+from triggers.gdl.ftdl import Program, compile_program, evaluate, without
+from triggers.gdl.menu import L1Menu
+from triggers.gdl.psnm import Prescales, prescale_and_mask, prescales
+from triggers.inputs import INPUT_NAMES
+
+Bits = Literal["inputs", "ftdl", "psnm"]
+ROWS = 16_384  # read at a time
+_KEPT = ("run", *EVENT_NUMBERS)
+
+
+class Input(Protocol):
+    """Where the input bits come from: made from primitives, or read."""
+
+    names: tuple[str, ...]
+    """The bits."""
+
+    def columns(self, table: Table) -> Sequence[str]:
+        """Return the columns of a file that are needed; raise `InputError` if it does not have them."""
+
+    def planes(self, rows: Rows) -> Array:
+        """Return the planes of ``names``; raise `InputError` if the rows are wrong."""
+
+
+class FromPrimitives:
+    """Input bits made from trigger primitives."""
+
+    names = INPUT_NAMES
+
+    def __init__(self, quirks: str):
+        self._table, self._quirks = EclTable.for_beams(BeamSettings()), quirks
+
+    def columns(self, table: Table) -> Sequence[str]:
+        """Return the primitives that the file has."""
+        return columns_of(table.schema.names, table.path)
+
+    def planes(self, rows: Rows) -> Array:
+        """Return the planes of all computed bits."""
+        return planes_of_primitives(primitives_of(rows), self._table, self._quirks)
+
+
+class FromBits:
+    """Input bits read from columns of their names; all that the lines of the menu use must be there."""
+
+    def __init__(self, menu: L1Menu):
+        self.names = (*INPUT_NAMES, *menu.absent)
+        self._used = used_bits(menu)
+
+    def columns(self, table: Table) -> Sequence[str]:
+        """Return the input bits of the menu that the file has."""
+        given = [name for name in self.names if name in table.schema.names]
+        missing = [name for name in self._used if name not in given]
+        if missing:
+            some = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+            raise InputError(f"lacks columns of input bits that lines of the menu use: {some}", file=table.path)
+        if not given:
+            raise InputError("has no column of an input bit of the menu", file=table.path)
+        return given
+
+    def planes(self, rows: Rows) -> Array:
+        """Return the planes of the bits; what the file does not have, no line uses."""
+        return read_planes(rows, self.names)
+
+
+class Logic(NamedTuple):
+    """A menu, ready to be evaluated on planes of input bits."""
+
+    program: Program
+    prescales: Prescales
+
+    @staticmethod
+    def of(menu: L1Menu, names: Sequence[str], column: str | None, seed: int) -> Logic:
+        """Compile the menu on the bits ``names``; other bits are held at 0."""
+        others = frozenset(used_bits(menu)).difference(names)
+        program = compile_program([without(products, others) for products in menu.sums], names)
+        return Logic(program, prescales(menu.line_names, _prescales_of(menu, column), seed))
+
+    def lines(self, inputs: Array, rows: Rows, first_row: int, bits: Bits) -> Array:
+        """Return the planes of the lines, before or after prescale and mask."""
+        ftdl = evaluate(self.program, inputs, rows.size)
+        if bits == "ftdl":
+            return ftdl
+        run, event = event_numbers(rows, first_row)
+        return prescale_and_mask(self.prescales, ftdl, run, event)
+
+
+def _prescales_of(menu: L1Menu, column: str | None) -> list[int]:
+    if column is not None:
+        raise InputError("the menu has no prescale columns", key="--column", value=column)
+    return [line.prescale for line in menu.lines]
+
+
+def event_numbers(rows: Rows, first_row: int) -> tuple[Array, Array]:
+    """Return run and event number of rows, as the prescales take them; without such columns 0 and the row number.
+
+    Raises
+    ------
+    InputError
+        If a column holds anything but whole numbers in range.
+    """
+    name = next((name for name in EVENT_NUMBERS if rows.has(name)), None)
+    if name is None:
+        event = np.arange(first_row, first_row + rows.size, dtype=np.uint64)
+    else:
+        event = numbers(rows, rows[name], name, whole("<u8", 0, 2**64 - 1))
+    run = (
+        numbers(rows, rows["run"], "run", whole("<u4", 0, 2**32 - 1)) if rows.has("run") else np.zeros(rows.size, "<u4")
+    )
+    return read_only(run), read_only(event)
+
+
+def trigger_l1(
+    paths: Sequence[Path],
+    out: Path,
+    menu: L1Menu,
+    *,
+    bits: Bits = "psnm",
+    from_bits: bool = False,
+    column: str | None = None,
+    quirks: str = "belle2",
+    seed: int = 1,
+    rows_at_once: int = ROWS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write the bits of the events of files to ``out``, one boolean column a bit, rows in the order of the files.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files with primitives or with input bits, or folders with such files.
+    out : Path
+        Parquet file; the columns ``run``, ``event`` and ``event_id`` of the input are kept before the bits.
+    menu : L1Menu
+        The menu.
+    bits : "inputs", "ftdl" or "psnm"
+        The input bits, or the lines before or after prescale and mask.
+    from_bits : bool
+        The files have input bits.
+    column : str, optional
+        Prescale column of the menu.
+    quirks : "belle2" or "ideal"
+        See `triggers.inputs`.
+    seed : int
+        Seed of the prescales.
+    rows_at_once : int
+        Rows to read at a time; no bit depends on it.
+    progress : function of (done, total), optional
+        Called after each of these.
+
+    Returns
+    -------
+    dict
+        What was done: files, events, menu, and how often each bit is set.
+
+    Raises
+    ------
+    InputError
+        If anything is wrong with a file; then ``out`` is as it was.
+    """
+    if from_bits and bits == "inputs":
+        raise InputError("with --from-bits the file has the input bits already", key="--bits", value=bits)
+    files = find_files(paths)
+    if not files:
+        raise InputError("give at least one file", key="INPUT")
+    _must_be_another_file(out, files)
+    source: Input = FromBits(menu) if from_bits else FromPrimitives(quirks)
+    logic = Logic.of(menu, source.names, column, seed)
+    # Bits that are not computed stand behind the others, at 0.
+    names = (*INPUT_NAMES, *menu.absent) if bits == "inputs" else menu.line_names
+    tables = [open_table(file) for file in files]
+    wanted = [(*_KEPT, *source.columns(table)) for table in tables]
+    total = sum(table.size or 0 for table in tables)
+    counts = np.zeros(len(names), dtype=np.int64)
+    done = 0
+    with writing(out, names) as writer:
+        for rows in _all_rows(tables, wanted, rows_at_once):
+            planes = source.planes(rows)
+            if bits == "inputs":
+                planes = np.pad(planes, ((0, len(names) - len(planes)), (0, 0)))
+            else:
+                planes = logic.lines(planes, rows, done, bits)
+            writer.write(rows, [name for name in _KEPT if rows.has(name)], planes)
+            counts += np.bitwise_count(planes).sum(axis=1, dtype=np.int64)
+            done += rows.size
+            progress(done, max(done, total))
+    return {
+        "files": [str(file) for file in files],
+        "out": str(out),
+        "events": done,
+        "menu": menu.name,
+        "menu_hash": f"{menu.hash:016x}",
+        "bits": bits,
+        "set": dict(zip(names, counts.tolist(), strict=True)),
+    }
+
+
+def _all_rows(tables: Sequence[Table], wanted: Sequence[Sequence[str]], count: int) -> Iterator[Rows]:
+    for table, names in zip(tables, wanted, strict=True):
+        yield from read_rows(table, names, count)
+
+
+def _must_be_another_file(out: Path, files: Sequence[Path]) -> None:
+    if out.is_dir() or not out.parent.is_dir():
+        raise InputError("is a folder; give a file" if out.is_dir() else "its folder does not exist", file=out)
+    if out.exists() and any(file.exists() and out.samefile(file) for file in files):
+        raise InputError("would overwrite the input", file=out, key="--out")
