@@ -11,21 +11,13 @@ Memory does not grow with the number of events.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from daq.event import Array
 from daq.jit import kernel
-
-
-class Decisions(NamedTuple):
-    """What the lines of a menu say of N events, as (lines, ceil(N / 64)) uint64 planes."""
-
-    raw: Array
-    """Before the prescale."""
-    accepted: Array
-    """After prescale and mask."""
+from triggers.lines import Decisions
 
 
 @kernel
@@ -115,8 +107,7 @@ class LineCounts:
         """(processes, lines, 2) events that the logic of the line selects."""
         self.accepted = np.zeros((n_processes, n_lines, 2))
         """(processes, lines, 2) events that are left of them after the prescale."""
-        self.total = np.zeros((n_processes, 2))
-        """(processes, 2) events that any line accepts."""
+        self._total = np.zeros((n_processes, 1, 2))
         self._unique = np.zeros((1, n_lines, 2))
         self._pairs = np.zeros((n_lines, n_lines, 2))
 
@@ -125,14 +116,20 @@ class LineCounts:
         once, more = once_and_more(decisions.accepted)
         add_shared(processes, decisions.raw, weight, self.raw)
         add_shared(processes, decisions.accepted, weight, self.accepted)
-        add_shared(processes, once[None], weight, self.total[:, None])
+        add_shared(processes, once[None], weight, self._total)
         add_shared((once & ~more)[None], decisions.accepted, weight, self._unique)
         add_shared(decisions.accepted, decisions.accepted, weight, self._pairs)
 
     @property
+    def total(self) -> Array:
+        """Return (processes, 2): the events that any line accepts."""
+        return self._total[:, 0]
+
+    @property
     def unique(self) -> Array:
         """Return (lines, 2): the events that this line alone accepts."""
-        return self._unique[0]
+        unique: Array = self._unique[0]
+        return unique
 
     @property
     def pairs(self) -> Array:
@@ -153,32 +150,36 @@ class Differences:
         """Lines that both menus have."""
         self._rows_a = np.array([lines_a.index(name) for name in self.lines], dtype=np.int64)
         self._rows_b = np.array([lines_b.index(name) for name in self.lines], dtype=np.int64)
-        self._only_a, self._only_b = np.zeros((2, 1, len(self.lines), 2))
+        self._only_a, self._only_b = (np.zeros((1, len(self.lines), 2)) for _ in range(2))
         self._accepts = np.zeros((1, 3, 2))
 
-    def add(self, a: Decisions, b: Decisions, events: Array, weight: Array) -> None:
-        """Count a block of N events, those of the plane ``events`` (ceil(N / 64),)."""
+    def add(self, a: Decisions, b: Decisions, weight: Array) -> None:
+        """Count a block of N events."""
         lines_a, lines_b = a.accepted[self._rows_a], b.accepted[self._rows_b]
-        add_shared(events[None], lines_a & ~lines_b, weight, self._only_a)
-        add_shared(events[None], lines_b & ~lines_a, weight, self._only_b)
+        everything = np.full((1, a.accepted.shape[1]), ~np.uint64(0))
+        add_shared(everything, lines_a & ~lines_b, weight, self._only_a)
+        add_shared(everything, lines_b & ~lines_a, weight, self._only_b)
         accept_a, accept_b = once_and_more(a.accepted)[0], once_and_more(b.accepted)[0]
         accepts = np.stack([accept_a & accept_b, accept_a & ~accept_b, accept_b & ~accept_a])
-        add_shared(events[None], accepts, weight, self._accepts)
+        add_shared(everything, accepts, weight, self._accepts)
 
     @property
     def only_a(self) -> Array:
         """Return (common lines, 2): the events that the line accepts in A, and not in B."""
-        return self._only_a[0]
+        only_a: Array = self._only_a[0]
+        return only_a
 
     @property
     def only_b(self) -> Array:
         """Return (common lines, 2): the events that the line accepts in B, and not in A."""
-        return self._only_b[0]
+        only_b: Array = self._only_b[0]
+        return only_b
 
     @property
     def accepts(self) -> Array:
         """Return (3, 2): the events that any line of both menus accepts, of A alone, of B alone."""
-        return self._accepts[0]
+        accepts: Array = self._accepts[0]
+        return accepts
 
 
 def estimate(plus: Array, minus: Array | float = 0.0, *, whole: Array | None = None) -> tuple[Array, Array]:
