@@ -85,7 +85,7 @@ def _prescale(prescale: int) -> str:
 def overlap_matrix(record: Record, menu: Record) -> Figure:
     """Draw, for the lines that accept events, the share of the events of a row that the line of a column accepts."""
     fraction = np.array(menu["overlap"]["fraction"], dtype=float)
-    alive = [i for i, line in enumerate(menu["lines"]) if line["prescaled"]["value"]]
+    alive = [i for i, line in enumerate(menu["lines"]) if line["prescaled"]["value"]] or [0]
     names = [menu["overlap"]["lines"][i] for i in alive]
     shown = 100 * fraction[np.ix_(alive, alive)]
     size = len(alive)
@@ -104,7 +104,7 @@ def overlap_matrix(record: Record, menu: Record) -> Figure:
         axes.minorticks_off()
         if size <= _ANNOTATED:
             for (i, j), value in np.ndenumerate(shown):
-                text = f"{value:.0f}" if value >= 1 or not value else "<1"
+                text = "-" if np.isnan(value) else f"{value:.0f}" if value >= 1 or not value else "<1"
                 axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color="white" if value > 60 else INK)
         axes.set_xlabel("... line B accepts too")
         axes.set_ylabel("Of the events of line A ...")

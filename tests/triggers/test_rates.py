@@ -109,7 +109,10 @@ def test_differences_are_those_of_sets(toy: Toy):
     for a, b, weight in zip(toy.accepted, toy.others, toy.weight, strict=True):
         planes = planes_of_flags(a), planes_of_flags(b)
         differences.add(Decisions(planes[0], planes[0]), Decisions(planes[1], planes[1]), weight)
-    a, b = dict(zip(names_a, toy.sets(toy.accepted), strict=True)), dict(zip(names_b, toy.sets(toy.others), strict=True))
+    a, b = (
+        dict(zip(names_a, toy.sets(toy.accepted), strict=True)),
+        dict(zip(names_b, toy.sets(toy.others), strict=True)),
+    )
     assert differences.lines == tuple(names_a[1:])
     for k, name in enumerate(differences.lines):
         assert_allclose(differences.only_a[k], toy.count(a[name] - b[name]), atol=1e-9)
