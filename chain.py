@@ -169,6 +169,9 @@ class L1Stage:
         tables = {
             "all.outcome": result.outcome,
             "all.l1_words": result.psnm,
+            "all.l1_raw_words": result.ftdl,
+            "all.process": block.events["process"],
+            "all.weight": block.events["weight"],
             "kept.l1": result.psnm[kept],
             "kept.l1_raw": result.ftdl[kept],
             "kept.l1_malformed": result.malformed[kept],

@@ -197,6 +197,49 @@ def _report(directory: Path, found: ScanResult | None, limits: LimitResult | Non
 
 
 @app.command()
+def rates(
+    target: Annotated[Path, typer.Argument(help="Run directory, run configuration, or Parquet file of primitives.")],
+    menus: Annotated[list[str] | None, typer.Option("--menu", help="L1 menu; several are compared.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", help="Prescale column; several are compared.")
+    ] = None,
+    luminosity: Annotated[float | None, typer.Option(help="Of the rates [cm-2 s-1]; else that of the events.")] = None,
+    cross_section: Annotated[float | None, typer.Option(help="Of the events of a file [nb].")] = None,
+    events: Annotated[int | None, typer.Option(help="Count so many events; 200,000 of a configuration.")] = None,
+    level: Annotated[str, typer.Option(help="l1, or hlt for the kept events of a run directory.")] = "l1",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for record, tables and figures.")] = None,
+    line: Annotated[str | None, typer.Option("--line", help="With --explain: this line.")] = None,
+    explain: Annotated[
+        int | None, typer.Option("--explain", help="Say why --line fired on this event, or not.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count how often the lines of a menu fire, alone and together; compare menus; explain one event."""
+    if line is not None or explain is not None:
+        from commands.rates.explain import explain_event, text
+
+        if line is None or explain is None or luminosity or cross_section or events or out or level != "l1":
+            raise InputError("--line X --explain EVENT go together, with --menu and --column at most", key="rates")
+        why = explain_event(target, explain, line, menus=menus or (), columns=columns or ())
+        show(why, as_json, text(why))
+        return
+    from commands.rates.command import rates as count_rates
+    from commands.rates.text import tables
+
+    result = count_rates(
+        target,
+        menus=menus or (),
+        columns=columns or (),
+        luminosity=luminosity,
+        cross_section_nb=cross_section,
+        n_events=events,
+        level=level,
+        out=out,
+    )
+    show(result, as_json, tables(result))
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A run configuration, L1 or HLT menu, process, or search (TOML).")],
 ) -> None:

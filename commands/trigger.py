@@ -12,7 +12,7 @@ from daq.errors import InputError
 from daq.jit import Array, read_only
 from daq.settings import BeamSettings
 from triggers.ecl.cells import EclTable
-from triggers.explain import used_bits
+from triggers.input_bits import used_bits
 from triggers.files.bits import read_planes, writing
 from triggers.files.primitives import columns_of, primitives_of
 from triggers.files.ready import planes_of_primitives

@@ -68,3 +68,11 @@ def flags_of(words: Array, bit: int) -> Array:
     """Return bit number ``bit`` of (N, W) words as (N,) bool."""
     flags: Array = words[:, bit // 64] >> np.uint64(bit % 64) & np.uint64(1) != 0
     return flags
+
+
+def planes_of_flags(flags: Array) -> Array:
+    """Return (B, N) bool as (B, ceil(N / 64)) planes."""
+    bytes_of = np.packbits(flags, axis=1, bitorder="little")
+    planes = np.zeros((flags.shape[0], -(-flags.shape[1] // 64)), dtype="<u8")
+    planes.view(np.uint8)[:, : bytes_of.shape[1]] = bytes_of
+    return planes

@@ -1,90 +1,91 @@
-"""What a menu sees: where each of its input bits comes from, and what the bits held constant do to its lines."""
+"""Why a line fired on one event, or did not: its input bits, its products, its prescale."""
 
 from __future__ import annotations
 
-import csv
-import functools
-import re
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
-from daq.settings import CONFIGS
-from triggers import inputs
-from triggers.gdl.ftdl import Product, without
-from triggers.gdl.menu import L1Menu
+import numpy as np
+
+from daq.event import Array
+from triggers.bits import words_of
+from triggers.gdl.menu import LineSettings
 from triggers.inputs import INPUT_NAMES
-
-_CONSTANT: dict[str, str] = {"veto": "made from the beam clock of a run, not from primitives"} | getattr(
-    inputs, "CONSTANT_INPUTS", {}
-)
-_UNKNOWN = "no sub-trigger makes it here"
-_PLACEHOLDER = re.compile(r"inp[0-9]+")
+from triggers.lines import MenuLines
 
 
-class InputBit(NamedTuple):
-    """One input bit of a menu."""
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A bit in a product, and whether it is as the product wants it."""
 
-    name: str
-    sub_trigger: str
-    meaning: str
-    constant: str | None
-    """Why it is always 0, None if it is computed."""
-    lines: tuple[str, ...]
-    """Lines whose logic it is in."""
+    bit: str
+    wanted: bool
+    holds: bool
 
 
-class Explanation(NamedTuple):
-    """A menu and its input bits."""
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What one line of a menu, and the other lines, say of one event."""
 
-    inputs: tuple[InputBit, ...]
-    never: tuple[str, ...]
-    """Lines that can never fire, because of constant bits."""
-    always: tuple[str, ...]
-    """Lines that always fire, because of constant bits or because the menu says so."""
+    line: LineSettings
+    prescale: int
+    """That of the prescale column in use."""
+    bits: dict[str, bool]
+    """Values of the input bits that the logic of the line uses."""
     held: tuple[str, ...]
-    """Other lines with a bit that is not computed: parts of their logic are out of use."""
+    """Those of them that are not computed: they are 0 in every event."""
+    products: tuple[tuple[Literal, ...], ...]
+    """The products of which one must hold wholly; of no literal: always true."""
+    fired: bool
+    """One product holds."""
+    kept: bool
+    """The prescale keeps this event, if the line fires."""
+    raw_lines: tuple[str, ...]
+    """Lines of the menu whose logic is true."""
+    accepting_lines: tuple[str, ...]
+    """Those of them that the prescale left; any of them is an L1 accept."""
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether the line accepts the event."""
+        return self.fired and self.kept
 
 
-@functools.cache
-def known_bits() -> dict[str, tuple[str, str]]:
-    """Return name -> (sub-trigger, meaning) of the input bits of public menus."""
-    with (CONFIGS / "detector" / "l1_input_bits.csv").open(encoding="utf-8") as file:
-        return {row["name"]: (row["sub_trigger"], row["meaning"]) for row in csv.DictReader(file)}
+def explain(lines: MenuLines, name: str, inputs: Array, run: Array, event: Array) -> Explanation:
+    """Return why the line ``name`` fired on an event, or did not.
+
+    Parameters
+    ----------
+    lines : MenuLines
+        The menu, with the prescales in use.
+    name : str
+        A line of the menu.
+    inputs : (inputs, 1) uint64
+        Planes of the input bits of this one event, by `INPUT_NAMES`.
+    run, event : (1,)
+        Its run and event number, which decide on the prescale.
+    """
+    menu = lines.menu
+    place = menu.line_names.index(name)
+    value = {bit: bool(plane[0] & np.uint64(1)) for bit, plane in zip(INPUT_NAMES, inputs, strict=True)}
+    products = tuple(
+        tuple(Literal(bit, wanted, value.get(bit, False) is wanted) for bit, wanted in sorted(product))
+        for product in menu.sums[place]
+    )
+    used = dict.fromkeys(literal.bit for product in products for literal in product)
+    decisions = lines.decide(inputs, run, event)
+    return Explanation(
+        line=menu.lines[place],
+        prescale=lines.prescales[place],
+        bits={bit: value.get(bit, False) for bit in used},
+        held=tuple(bit for bit in used if bit in menu.absent),
+        products=products,
+        fired=any(all(literal.holds for literal in product) for product in products),
+        kept=bool(lines.keeps(run, event)[place, 0]),
+        raw_lines=_set_lines(decisions.raw, menu.line_names),
+        accepting_lines=_set_lines(decisions.accepted, menu.line_names),
+    )
 
 
-def why_constant(name: str) -> str | None:
-    """Return why an input bit is always 0 on a file, None if it is computed."""
-    return _CONSTANT.get(name) or (None if name in INPUT_NAMES else _UNKNOWN)
-
-
-def explain(menu: L1Menu, names: Iterable[str]) -> Explanation:
-    """Return what there is to say of the input bits ``names`` and of the lines of a menu."""
-    users: dict[str, list[str]] = defaultdict(list)
-    for line, products in zip(menu.lines, menu.sums, strict=True):
-        for bit in sorted({bit for product in products for bit, _ in product}):
-            users[bit].append(line.name)
-    bits = []
-    for name in dict.fromkeys(names):
-        unknown = ("-", "placeholder" if _PLACEHOLDER.fullmatch(name) else "not known")
-        sub_trigger, meaning = known_bits().get(name, unknown)
-        bits.append(InputBit(name, sub_trigger, meaning, why_constant(name), tuple(users[name])))
-    zero = frozenset(bit.name for bit in bits if bit.constant) | frozenset(menu.absent)
-    never, always = [], []
-    for line, products in zip(menu.lines, menu.sums, strict=True):
-        left = [product for product in without(products, zero) if _is_possible(product)]
-        if not left:
-            never.append(line.name)
-        elif not all(left):
-            always.append(line.name)
-    held = tuple(name for name in menu.held_lines if name not in never and name not in always)
-    return Explanation(tuple(bits), tuple(never), tuple(always), held)
-
-
-def used_bits(menu: L1Menu) -> tuple[str, ...]:
-    """Return the input bits that the lines of a menu use, in order of first use."""
-    return tuple(dict.fromkeys(bit for products in menu.sums for product in products for bit, _ in sorted(product)))
-
-
-def _is_possible(product: Product) -> bool:
-    return not any((bit, not on) in product for bit, on in product)
+def _set_lines(planes: Array, names: tuple[str, ...]) -> tuple[str, ...]:
+    (word,) = words_of(planes, 1)
+    return tuple(name for i, name in enumerate(names) if word[i // 64] >> np.uint64(i % 64) & np.uint64(1))
