@@ -127,19 +127,14 @@ class Chain:
     @property
     def notes(self) -> list[str]:
         """Return what whoever reads the results of the run should know of it, a sentence each."""
-        notes, beam = [], self.settings.beam
+        luminosity = self.settings.beam.luminosity_cm2_s
         highest = max((column.luminosity_cm2_s for column in self.l1.columns), default=math.inf)
-        if self.settings.l1.column == AUTO and beam.luminosity_cm2_s > highest:
-            notes.append(
-                f"The luminosity, {beam.luminosity_cm2_s:.3g} cm-2 s-1, is above that of every prescale column of the "
-                f"L1 menu; the highest one is in force, {self.column} ({highest:.3g} cm-2 s-1)."
-            )
-        if self.settings.source.kind == "replay" and not Injections.of(beam.injection).is_on:
-            notes.append(
-                "There is no schedule of injections: dead time of the injection veto is estimated by the share of "
-                "vetoed events."
-            )
-        return notes
+        if self.settings.l1.column != AUTO or luminosity <= highest:
+            return []
+        return [
+            f"The luminosity, {luminosity:.3g} cm-2 s-1, is above that of every prescale column of the L1 menu; "
+            f"the highest one is in force, {self.column} ({highest:.3g} cm-2 s-1)."
+        ]
 
     def l1_stage(self) -> L1Stage:
         """Return the L1 of this run."""
@@ -439,7 +434,7 @@ def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], No
 
 def warm_up() -> None:
     """Compile every kernel of the chain, in the form in which the stream gives it its arrays."""
-    settings = load_run(ROOT / "configs" / "runs" / "demo.toml", events=3000)
+    settings = load_run(ROOT / "configs" / "runs" / "low_multiplicity.toml", events=3000)
     for _ in blocks_in_process(settings):
         pass
 
@@ -465,10 +460,12 @@ def check_file(path: Path) -> str:
     if isinstance(lines, list):
         return _what_l1_menu(L1Menu.load(path))
     settings = load(path, RunSettings)
-    Chain.of(settings)
+    chain = Chain.of(settings)
     if settings.source.kind == "mix":
         MixSource(settings)
-    return f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
+    what = f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
+    in_force = [f"prescale column {chain.column} is in force"] if chain.column is not None else []
+    return "\n".join([what, *in_force, *chain.notes])
 
 
 def _what_l1_menu(menu: L1Menu) -> str:

@@ -1,7 +1,7 @@
 """The clocks of the collider: ticks, turns, and when bunches are injected. All of it is a function of time alone.
 
 SuperKEKB's radio frequency is 508.887 MHz; a turn of 5120 buckets is 1280 ticks of four buckets, 4000000 / 508887 ns
-= 7.861 ns each (Belle II public software, trigger time distribution). Times of events are whole nanoseconds: tick k
+= 7.860 ns each (Belle II public software, trigger time distribution). Times of events are whole nanoseconds: tick k
 begins at its exact time, rounded (never a tie, 508887 is odd), and ends where the next one begins, so that every
 nanosecond belongs to one tick. The arithmetic is on integers: nothing drifts in a long run, and what is vetoed can be
 added up exactly.

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import xxhash
 
+from daq.clock import Injections
 from daq.event import Outcome
 from daq.run_directory import EVENTS, SECTIONS, SUMMARY, TRIGGER_WORDS, RunFile, write_json
 from daq.spool import OUTCOME_COUNTS, BlockRecord, part_path, read_manifest
@@ -52,6 +53,14 @@ def finalise(
         problems.append(f"{generated} events generated, the run has {run.n_events}")
     sections = _sections(records, round(run.settings.beam.section_s * 1e9), delivered_fb)
     _write_table(sections, directory / SECTIONS)
+    dead_s = {
+        name.removeprefix("dead_s_"): sections[name].sum() for name in sections.columns if name.startswith("dead_s_")
+    }
+    notes = list(run.about.get("notes", []))
+    if dead_s.get("injection") and not Injections.of(run.settings.beam.injection).is_on:
+        notes.append(
+            "Without a schedule of injections, dead time of their veto is estimated: the share of vetoed events."
+        )
     summary = {
         "name": run.settings.name,
         "run": run.settings.run,

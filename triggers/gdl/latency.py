@@ -76,7 +76,7 @@ class Path:
     bit: str
     steps: tuple[str, ...]
     ticks: tuple[int, ...]
-    """Latency of each step [ticks of 7.861 ns]."""
+    """Latency of each step [ticks of 7.860 ns]."""
 
     @property
     def total_ns(self) -> float:

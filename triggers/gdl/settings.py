@@ -74,7 +74,7 @@ class VetoSettings(Settings):
 
 
 class LatencySettings(Settings):
-    """How long each step of the trigger takes [ns]; each is rounded up to clock ticks of 7.861 ns.
+    """How long each step of the trigger takes [ns]; each is rounded up to clock ticks of 7.860 ns.
 
     The total is known to be required below 4.5 us; the split is in no public source. What is known of a step stands
     beside it, else the default is a guess that keeps the total below the requirement.

@@ -121,6 +121,22 @@ def test_mistakes_name_file_line_and_rule(tmp_path: Path, changed: dict[str, str
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("alg", ["ftd_0010", "ftd_0021", "ftd_0036"])
+@pytest.mark.parametrize("inp", ["ftd_0010", "ftd_0021", "ftd_0036"])
+@pytest.mark.parametrize("oup", ["ftd_0010", "ftd_0021", "ftd_0036"])
+def test_mixed_versions(shared: Path, tmp_path: Path, alg: str, inp: str, oup: str):
+    """Outputs of another version never fit; inputs of a later one may: all indices exist, and that is all one sees."""
+    for suffix, name in ((".alg", alg), (".inp", inp), (".oup", oup)):
+        text = (shared / "data" / "gdl" / f"{name}{suffix}").read_text(encoding="utf-8")
+        (tmp_path / f"mixed{suffix}").write_text(text, encoding="utf-8")
+    if oup == alg and inp >= alg:
+        assert read_triple(tmp_path / "mixed.alg").sums
+        return
+    rule = r"mixed\.(alg|oup): line \d+( = '.*')?: (no such input|no name in mixed\.oup|an output without a line)"
+    with pytest.raises(InputError, match=rule):
+        read_triple(tmp_path / "mixed.alg")
+
+
 @pytest.mark.parametrize("suffix", [".inp", ".oup", ".alg"])
 def test_missing_file(tmp_path: Path, suffix: str):
     """All three must be there."""
