@@ -116,7 +116,7 @@ def of_run_again(
 def of_file(path: Path, menus: Sequence[str], columns: Sequence[str], n_events: int | None) -> Counted:
     """Return the events of a file of primitives."""
     settings = file_settings()
-    file = PrimitiveFile(path, run=settings.run)
+    file = PrimitiveFile(path)
     lines = menu_lines(menus or [settings.l1.menu], columns, settings.seed)
     wanted = min(n_events or file.n_events, file.n_events)
     if not wanted:
@@ -134,7 +134,7 @@ def of_file(path: Path, menus: Sequence[str], columns: Sequence[str], n_events: 
 
 
 def file_settings() -> RunSettings:
-    """Return what holds where a file says nothing: beams, seed of the prescales, run number, menu."""
+    """Return what holds where a file says nothing: beams, seed of the prescales, menu."""
     return RunSettings.model_validate({"name": "file", "l1": {"menu": "physics"}, "hlt": {"menu": "physics"}})
 
 
