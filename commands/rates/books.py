@@ -75,7 +75,9 @@ def of_books(directory: Path, run: RunFile, n_events: int | None, level: Level) 
         title=f"run {directory}" if level == "l1" else f"spool of run {directory}",
         n_events=sum(record.n_events for record in chosen),
         chunks=_trigger_words(books, len(lines)) if level == "l1" else _kept_events(books, list(lines)),
-        menus=(MenuInUse(run.about[level]["name"], None, tuple(lines), tuple(lines.values())),),
+        menus=(
+            MenuInUse(run.about[level]["name"], run.about[level].get("column"), tuple(lines), tuple(lines.values())),
+        ),
         process_names=tuple(run.about["process_names"]),
         seconds=sum(record.end_ns - record.begin_ns for record in chosen) * 1e-9,
         luminosity_cm2_s=None if delivered.null_count() else luminosity_of(float(delivered.sum()), span_s),

@@ -83,7 +83,7 @@ def _event_of(source: Source, event: int, n_events: int) -> EventBatch:
 def _explained(
     batch: EventBatch, settings: RunSettings, menus: Sequence[str], columns: Sequence[str], line: str
 ) -> Record:
-    (lines,) = menu_lines(menus, columns, settings.seed)
+    (lines,) = menu_lines(menus, columns, settings)
     _check_line(line, lines.menu)
     inputs, malformed = input_planes(batch, EclTable.for_beams(settings.beam))
     found = explain(lines, line, inputs, batch["run"], batch["event"])
