@@ -171,8 +171,8 @@ def menus_of_run(directory: Path, run: RunFile, menus: Sequence[str]) -> Sequenc
     """Return the menus, or that of the run; raise `InputError` if the latter is no longer what the run had."""
     if menus:
         return menus
-    now = json.loads(json.dumps(chain.Chain.of(run.settings).menus["l1"]))  # as run.json would have it
-    if now != run.about.get("l1"):
+    now, then = chain.Chain.of(run.settings).menus["l1"], run.about.get("l1")
+    if json.dumps(now, sort_keys=True) != json.dumps(then, sort_keys=True):  # lists and tuples are the same to a file
         rule = "this menu has changed since the run; to decide with what it is now, give it as --menu"
         raise InputError(rule, file=directory / RUN, key="[l1] menu", value=run.settings.l1.menu)
     return [run.settings.l1.menu]
