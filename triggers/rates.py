@@ -30,40 +30,59 @@ def _ones(word: Any) -> Any:
 
 
 @kernel
-def _filled(planes: Array) -> Array:
-    """Return the numbers of the planes that have a bit set."""
-    found = np.empty(planes.shape[0], dtype=np.int64)
-    count = 0
-    for i in range(planes.shape[0]):
-        for word in planes[i]:
-            if word:
-                found[count] = i
-                count += 1
-                break
-    return found[:count]
+def _count(one: Array, other: Array) -> Any:
+    """Return the number of events in both sets."""
+    n = np.int64(0)
+    for k in range(one.size):
+        n += np.int64(_ones(one[k] & other[k]))
+    return n
 
 
 @kernel
-def _add(ones: Array, others: Array, is_same: bool, weight: Array, is_uniform: bool, counts: Array) -> None:
-    for i in _filled(ones):
-        for j in _filled(others):
-            if is_same and j < i:
-                continue
-            total = squares = 0.0
-            if is_uniform:
-                n = np.uint64(0)
-                for k in range(ones.shape[1]):
-                    n += _ones(ones[i, k] & others[j, k])
-                total, squares = n * weight[0], n * weight[0] ** 2
-            else:
-                for k in range(ones.shape[1]):
-                    word = ones[i, k] & others[j, k]
-                    while word:
-                        last = word & (~word + np.uint64(1))
-                        event = 64 * k + np.int64(_ones(last - np.uint64(1)))
-                        total += weight[event]
-                        squares += weight[event] ** 2
-                        word ^= last
+def _weigh(one: Array, other: Array, weight: Array) -> tuple[float, float]:
+    """Return the sums of the weights and of the squared weights of the events in both sets."""
+    total = squares = 0.0
+    for k in range(one.size):
+        word = one[k] & other[k]
+        while word:
+            last = word & (~word + np.uint64(1))
+            event = 64 * k + np.int64(_ones(last - np.uint64(1)))
+            total += weight[event]
+            squares += weight[event] ** 2
+            word ^= last
+    return total, squares
+
+
+@kernel
+def _filled(planes: Array) -> Array:
+    """Return which planes have a bit set: most lines of a big menu are silent in a block."""
+    filled = np.zeros(planes.shape[0], dtype=np.bool_)
+    for i in range(planes.shape[0]):
+        for word in planes[i]:
+            if word:
+                filled[i] = True
+                break
+    return filled
+
+
+@kernel
+def _add_equal(ones: Array, others: Array, is_same: bool, weight: float, counts: Array) -> None:
+    one_filled, other_filled = _filled(ones), _filled(others)
+    for i in range(ones.shape[0]):
+        if one_filled[i]:
+            one = ones[i]
+            for j in range(i if is_same else 0, others.shape[0]):
+                if other_filled[j]:
+                    n = _count(one, others[j])
+                    counts[i, j, 0] += n * weight
+                    counts[i, j, 1] += n * weight * weight
+
+
+@kernel
+def _add_weighed(ones: Array, others: Array, is_same: bool, weight: Array, counts: Array) -> None:
+    for i in range(ones.shape[0]):
+        for j in range(i if is_same else 0, others.shape[0]):
+            total, squares = _weigh(ones[i], others[j], weight)
             counts[i, j, 0] += total
             counts[i, j, 1] += squares
 
@@ -80,16 +99,24 @@ def add_shared(ones: Array, others: Array, weight: Array, counts: Array) -> None
     counts : (A, B, 2) float64
         Sums of weights and of squared weights. If both sets are the same array, only i <= j are added.
     """
-    is_uniform = weight.size == 0 or bool((weight == weight[0]).all())
-    _add(ones, others, ones is others, weight if weight.size else np.zeros(1), is_uniform, counts)
+    if weight.size and (weight == weight[0]).all():
+        _add_equal(ones, others, ones is others, float(weight[0]), counts)
+    else:
+        _add_weighed(ones, others, ones is others, weight, counts)
+
+
+@kernel
+def _once_and_more(planes: Array, once: Array, more: Array) -> None:
+    for i in range(planes.shape[0]):
+        for k in range(planes.shape[1]):
+            more[k] |= once[k] & planes[i, k]
+            once[k] |= planes[i, k]
 
 
 def once_and_more(planes: Array) -> tuple[Array, Array]:
     """Return the planes (W,) of the events that are in one set or more, and in two or more."""
-    once, more = np.zeros_like(planes[0]), np.zeros_like(planes[0])
-    for plane in planes:
-        more |= once & plane
-        once |= plane
+    once, more = (np.zeros(planes.shape[1], dtype=np.uint64) for _ in range(2))
+    _once_and_more(planes, once, more)
     return once, more
 
 

@@ -27,6 +27,10 @@ _SPOOL_NOTES = (
     "The spool holds the events that the HLT kept, so raw counts are of these alone.",
     "What the L1 lost in its dead time is missing in these rates.",
 )
+_VETO_NOTE = (
+    "The run had an injection veto: bits that it held at 0 are missing in these rates. With --menu the events are "
+    "decided again, without it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,14 @@ def of_books(directory: Path, run: RunFile, n_events: int | None, level: Level) 
         title=f"run {directory}" if level == "l1" else f"spool of run {directory}",
         n_events=sum(record.n_events for record in chosen),
         chunks=_trigger_words(books, len(lines)) if level == "l1" else _kept_events(books, list(lines)),
-        menus=(MenuInUse(run.about[level]["name"], None, tuple(lines), tuple(lines.values())),),
+        menus=(
+            MenuInUse(run.about[level]["name"], run.about[level].get("column"), tuple(lines), tuple(lines.values())),
+        ),
         process_names=tuple(run.about["process_names"]),
         seconds=sum(record.end_ns - record.begin_ns for record in chosen) * 1e-9,
         luminosity_cm2_s=None if delivered.null_count() else luminosity_of(float(delivered.sum()), span_s),
         run={"live_fraction": 1.0 - sum(dead.values()), "dead_fraction": dead},
-        notes=() if level == "l1" else _SPOOL_NOTES,
+        notes=_SPOOL_NOTES if level == "hlt" else (_VETO_NOTE,) if dead.get("injection") else (),
     )
 
 

@@ -28,10 +28,10 @@ from daq.settings import RunSettings, read_json
 from daq.source.mix import Source
 from daq.spool import trigger_word_parts
 from triggers.ecl.cells import EclTable
-from triggers.explain import explain
 from triggers.gdl.menu import L1Menu
 from triggers.inputs import input_planes
 from triggers.meanings import meaning
+from triggers.why import explain
 
 Record = dict[str, Any]
 
@@ -64,7 +64,7 @@ def explain_event(
         batch, names = _event_of(source, event, settings.events), source.process_names
     else:
         settings = file_settings()
-        batch, names = PrimitiveFile(target, run=settings.run).event(event), (target.stem,)
+        batch, names = PrimitiveFile(target).event(event), (target.stem,)
     return {
         "target": str(target),
         "event": event,
@@ -83,7 +83,7 @@ def _event_of(source: Source, event: int, n_events: int) -> EventBatch:
 def _explained(
     batch: EventBatch, settings: RunSettings, menus: Sequence[str], columns: Sequence[str], line: str
 ) -> Record:
-    (lines,) = menu_lines(menus, columns, settings.seed)
+    (lines,) = menu_lines(menus, columns, settings)
     _check_line(line, lines.menu)
     inputs, malformed = input_planes(batch, EclTable.for_beams(settings.beam))
     found = explain(lines, line, inputs, batch["run"], batch["event"])

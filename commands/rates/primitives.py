@@ -20,7 +20,7 @@ _NUMBERS = ("event", "event_id")  # which of them a file has, counts its events;
 
 
 class PrimitiveFile:
-    """The events of a file; groups that it does not have are empty, run numbers that it does not have are ``run``.
+    """The events of a file; groups that it does not have are empty, run numbers that it does not have are 0.
 
     Raises
     ------
@@ -28,12 +28,12 @@ class PrimitiveFile:
         If it is no whole Parquet file, has no column of primitives, or lacks a field of one that it has.
     """
 
-    def __init__(self, path: Path, *, run: int):
+    def __init__(self, path: Path):
         if not ends_with(path, PARQUET):
             raise InputError(
                 "must be a run directory, a run configuration (.toml) or a file of primitives (.parquet)", file=path
             )
-        self.path, self._run = path, run
+        self.path = path
         schema = open_parquet(path).schema_arrow
         given = [name for name in _PRIMITIVES if name in schema.names]
         self.absent = tuple(name for name in _PRIMITIVES if name not in given)
@@ -73,9 +73,8 @@ class PrimitiveFile:
         raise InputError(f"no such event in {self.path} of {self.n_events} ({what})", key="--explain", value=number)
 
     def _batch(self, table: pa.Table, first: int) -> EventBatch:
-        given = table.column_names
         if self._number is not None:
-            table = table.rename_columns(["event" if name == self._number else name for name in given])
+            table = table.rename_columns(["event" if name == self._number else name for name in table.column_names])
         batch = event_batch(table, self.path)
         if not np.isfinite(batch["weight"]).all():
             row = first + int(np.argmin(np.isfinite(batch["weight"])))
@@ -83,8 +82,6 @@ class PrimitiveFile:
         arrays = batch.arrays()
         if self._number is None:
             arrays["event"] = np.arange(first, first + batch.size)
-        if "run" not in given:
-            arrays["run"] = np.full(batch.size, self._run)
         return EventBatch(batch.size, arrays)
 
 

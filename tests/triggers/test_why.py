@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from daq.errors import InputError
 from tests.triggers.vectors import sample_batch
 from triggers.bits import flags_of, planes_of_flags, words_of
-from triggers.explain import explain
 from triggers.gdl.ftdl import text_of
 from triggers.gdl.menu import L1Menu, to_toml
 from triggers.inputs import INPUT_NAMES, input_planes
 from triggers.lines import MenuLines
 from triggers.meanings import meaning
+from triggers.why import explain
 
 ABSENT = ("nobody", "nothing")
 BITS = (*INPUT_NAMES[::20], *ABSENT)  # few, so that products hold often enough
