@@ -269,12 +269,12 @@ def menu(
 
     described = Description.of(file)
     text = f"{described.inputs()}\n{described.summary()}" if explain else described.summary()
-    show(described.record(), as_json, text)
     if out is not None:
         written, lost = convert(file, out)
         for what in lost:
             say(f"darkline: {out}: cannot keep {what}")
         say(f"menu {written.name} (hash {written.hash:016x}) in {out}")
+    show(described.record(), as_json, text)
 
 
 @app.command()
