@@ -23,6 +23,9 @@ app = typer.Typer(
     help="Emulate the online side of a dark-sector search at a B factory, and carry it to the limit.",
 )
 
+trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decisions of a trigger level on a file.")
+app.add_typer(trigger, name="trigger")
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
@@ -32,9 +35,6 @@ Config = Annotated[Path, typer.Argument(help="Run configuration, for example con
 Search = Annotated[str, typer.Argument(help="Name of a file in configs/searches, or a path.")]
 RunDir = Annotated[Path, typer.Argument(help="Run directory.")]
 Points = Annotated[int | None, typer.Option("--points", min=2, help="Test at most so many masses, evenly thinned.")]
-
-trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decide on the events of files.")
-app.add_typer(trigger, name="trigger")
 
 DEMO = Path(__file__).resolve().parent / "configs" / "runs" / "demo.toml"
 
@@ -312,12 +312,12 @@ def menu(
 
     described = Description.of(file)
     text = f"{described.inputs()}\n{described.summary()}" if explain else described.summary()
-    show(described.record(), as_json, text)
     if out is not None:
         written, lost = convert(file, out)
         for what in lost:
             say(f"darkline: {out}: cannot keep {what}")
         say(f"menu {written.name} (hash {written.hash:016x}) in {out}")
+    show(described.record(), as_json, text)
 
 
 @app.command()

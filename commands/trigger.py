@@ -186,13 +186,15 @@ def trigger_l1(
     logic = Logic.of(menu, source.names, column, seed)
     # Bits that are not computed stand behind the others, at 0.
     names = (*INPUT_NAMES, *menu.absent) if bits == "inputs" else menu.line_names
-    tables = [open_table(file) for file in files]
-    wanted = [(*_KEPT, *source.columns(table)) for table in tables]
-    total = sum(table.size or 0 for table in tables)
+    wanted, total = [], 0
+    for file in files:  # what is wrong with the columns of the last file shows before the first is read
+        table = open_table(file)
+        wanted.append((*_KEPT, *source.columns(table)))
+        total += table.size or 0
     counts = np.zeros(len(names), dtype=np.int64)
     done = 0
     with writing(out, names) as writer:
-        for rows in _all_rows(tables, wanted, rows_at_once):
+        for rows in _all_rows(files, wanted, rows_at_once):
             planes = source.planes(rows)
             if bits == "inputs":
                 planes = np.pad(planes, ((0, len(names) - len(planes)), (0, 0)))
@@ -213,9 +215,9 @@ def trigger_l1(
     }
 
 
-def _all_rows(tables: Sequence[Table], wanted: Sequence[Sequence[str]], count: int) -> Iterator[Rows]:
-    for table, names in zip(tables, wanted, strict=True):
-        yield from read_rows(table, names, count)
+def _all_rows(files: Sequence[Path], wanted: Sequence[Sequence[str]], count: int) -> Iterator[Rows]:
+    for file, names in zip(files, wanted, strict=True):
+        yield from read_rows(open_table(file), names, count)  # opened one at a time: each holds what it read last
 
 
 def _must_be_another_file(out: Path, files: Sequence[Path]) -> None:

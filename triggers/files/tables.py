@@ -6,7 +6,7 @@ say) is checked here, in full, before anything else looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,6 @@ ENDINGS = (".parquet", ".arrow", ".feather", ".ipc")
 EVENT_NUMBERS = ("event", "event_id")
 """Columns with the number of the event, the first one that a file has counts."""
 
-_PARQUET, _ARROW = b"PAR1", b"ARROW1"
 _BUFFER_BYTES = 1 << 20  # of each Parquet column that is read; without, a whole row group is held
 
 
@@ -118,6 +117,17 @@ def _validate(batch: Any) -> None:
     batch.validate()  # and the columns are equally long
 
 
+_KINDS: dict[bytes, Callable[[Path], Table]] = {b"PAR1": _ParquetTable, b"ARROW1": _ArrowTable}
+"""First bytes of a file -> what it is."""
+
+
+def _decode_names(fields: Iterable[Any]) -> None:
+    """Raise an error if a name, however far inside, is no text: Arrow decodes each only when it is asked for."""
+    for field in fields:
+        _ = field.name
+        _decode_names(field.type.field(k) for k in range(field.type.num_fields))
+
+
 def open_table(path: Path) -> Table:
     """Open a Parquet or Arrow IPC file; which of them it is, its first bytes say.
 
@@ -129,10 +139,11 @@ def open_table(path: Path) -> Table:
     with reading(path):
         with path.open("rb") as file:
             begin = file.read(8)
-        if begin.startswith(_PARQUET):
-            return _ParquetTable(path)
-        if begin.startswith(_ARROW):
-            return _ArrowTable(path)
+        kind = next((kind for magic, kind in _KINDS.items() if begin.startswith(magic)), None)
+        if kind is not None:
+            table: Table = kind(path)
+            _decode_names(table.schema)
+            return table
     if not begin:
         raise InputError("is empty", file=path)
     rule = "an Arrow stream cannot be told from one that is cut: write an Arrow IPC file"

@@ -21,33 +21,37 @@ from triggers.bits import flags_of
 from triggers.emulator import L1Emulator
 
 
-def relaid(table: pa.Table, change: Callable[[str, pa.DataType], pa.DataType]) -> pa.Table:
-    """Return a table with the type of each column changed."""
-    columns = {name: table[name].cast(change(name, table[name].type)) for name in table.column_names}
-    return pa.table(columns)
+def relaid(table: pa.Table, change: Callable[[pa.DataType], pa.DataType]) -> pa.Table:
+    """Return a table with the type of each number changed, however deep in lists and objects it is."""
+
+    def inside(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_large_list(kind):
+            return change(pa.large_list(inside(kind.value_type)))
+        if pa.types.is_struct(kind):
+            return pa.struct([(field.name, inside(field.type)) for field in kind])
+        return change(kind)
+
+    return pa.table({name: table[name].cast(inside(table[name].type)) for name in table.column_names})
 
 
-def small_lists(_: str, kind: pa.DataType) -> pa.DataType:
+def small_lists(kind: pa.DataType) -> pa.DataType:
     """Make lists of large lists."""
     return pa.list_(kind.value_type) if pa.types.is_large_list(kind) else kind
 
 
-def wide_integers(_: str, kind: pa.DataType) -> pa.DataType:
+def small_floats(kind: pa.DataType) -> pa.DataType:
+    """Make every float 32 bits wide, as the event model has them."""
+    return pa.float32() if pa.types.is_floating(kind) else kind
+
+
+def wide_integers(kind: pa.DataType) -> pa.DataType:
     """Make every integer 64 bits wide."""
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    if pa.types.is_large_list(kind):
-        return pa.large_list(wide_integers("", kind.value_type))
-    if pa.types.is_struct(kind):
-        return pa.struct([(field.name, wide_integers("", field.type)) for field in kind])
-    return kind
+    return pa.int64() if pa.types.is_integer(kind) else kind
 
 
-def float_integers(_: str, kind: pa.DataType) -> pa.DataType:
+def float_integers(kind: pa.DataType) -> pa.DataType:
     """Make every integer a float, as pandas does where a value is missing."""
-    if pa.types.is_integer(kind):
-        return pa.float64()
-    return pa.large_list(float_integers("", kind.value_type)) if pa.types.is_large_list(kind) else kind
+    return pa.float64() if pa.types.is_integer(kind) else kind
 
 
 def reversed_fields(table: pa.Table) -> pa.Table:
@@ -84,6 +88,7 @@ def null_lists(table: pa.Table) -> pa.Table:
     ("change", "ending", "options"),
     [
         (lambda table: relaid(table, small_lists), "parquet", {}),
+        (lambda table: relaid(table, small_floats), "parquet", {}),
         (lambda table: relaid(table, wide_integers), "parquet", {}),
         (lambda table: relaid(table, float_integers), "parquet", {}),
         (reversed_fields, "parquet", {}),
@@ -194,6 +199,16 @@ def test_a_packed_word_is_read_bit_by_bit(tmp_path: Path):
     assert_array_equal(found["ecl_3dbha"].to_numpy(), found["bha_veto"].to_numpy())
     assert_array_equal(found["ecl_active"].to_numpy(), columns["ecl_present"])
     assert found["clst_0"].all() and not found["clst_1"].any() and found["clst_2"].all()
+
+
+def test_what_stands_behind_a_null_list_is_not_looked_at(tmp_path: Path):
+    """Arrow lets a null have values of its own; they count for nothing, and the objects of other events stay theirs."""
+    numbers = pa.array([0, 9999, 9999, 330], pa.int32())
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 3, 4], pa.int32()), numbers, mask=pa.array([False, True, False]))
+    segments = pa.table({"segments": lists, "klm_track_sectors": pa.array([[], None, [3]], pa.list_(pa.int8()))})
+    for rows in (1, 2, 3):
+        found = bits_of(save(segments, tmp_path / "null.arrow"), rows_at_once=rows)
+        assert found["klm_hit"].to_list() == [False, False, True]
 
 
 def test_no_rows_are_no_bits(tmp_path: Path):
