@@ -78,15 +78,20 @@ def _transpose(rows: Array, out: Array) -> None:
 def planes_of(words: Array, n_bits: int) -> Array:
     """Return the first ``n_bits`` bits of (N, W) words as (n_bits, ceil(N / 64)) planes."""
     planes = np.empty((n_bits, -(-words.shape[0] // 64)), dtype=np.uint64)
-    _transpose(words, planes)
+    transpose_into(planes, words)
     return planes
 
 
 def words_of(planes: Array, n_events: int) -> Array:
     """Return (B, ceil(N / 64)) planes as (N, ceil(B / 64)) words."""
     words = np.empty((n_events, -(-planes.shape[0] // 64)), dtype=np.uint64)
-    _transpose(planes, words)
+    transpose_into(words, planes)
     return words
+
+
+def transpose_into(out: Array, rows: Array) -> None:
+    """Fill (B, ceil(R / 64)) words with the first B columns of bits of (R, C) words; what is not given is 0."""
+    _transpose(rows, out)
 
 
 def flags_of(words: Array, bit: int) -> Array:

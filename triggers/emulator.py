@@ -70,7 +70,7 @@ class L1Emulator:
             If the time of the events runs backwards in a run.
         """
         menu, n = self.menu, batch.size
-        inputs, malformed = input_planes(batch, self._table)
+        inputs, malformed = input_planes(batch, n, self._table)
         ftdl = evaluate(menu.program, inputs, n)
         psnm = prescale_and_mask(self._prescales, ftdl, batch["run"], batch["event"])
         psnm_words = words_of(psnm, n)
