@@ -56,7 +56,7 @@ def main() -> None:
     settings = chain.load_run(chain.ROOT / "configs" / "runs" / "demo.toml", events=EVENTS)
     source, lines = MixSource(settings), MenuLines(L1Menu.load(arguments.menu), seed=1)
     batch, table = source.block(0, EVENTS), EclTable.for_beams(settings.beam)
-    inputs, _ = input_planes(batch, table)
+    inputs, _ = input_planes(batch, batch.size, table)
     decided = lines.decide(inputs, batch["run"], batch["event"])
     processes = planes_of_flags(batch["process"] == np.arange(PROCESSES)[:, None])
     rng = np.random.default_rng(1)
@@ -64,7 +64,7 @@ def main() -> None:
     of_menu = f"{lines.menu.name}, {len(lines.menu.lines)} lines"
     rows = [
         {"what": "source", "ns": costs(lambda: source.block(0, EVENTS), 3)},
-        {"what": "input bits", "ns": costs(lambda: input_planes(batch, table), 3)},
+        {"what": "input bits", "ns": costs(lambda: input_planes(batch, batch.size, table), 3)},
         {"what": f"{of_menu}: decisions", "ns": costs(lambda: lines.decide(inputs, batch["run"], batch["event"]))},
         *counting(of_menu, decided, processes, np.ones(EVENTS)),
         *counting(f"random, {LINES} lines", Decisions(fires, fires), processes, np.ones(EVENTS)),

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daq.errors import InputError
-from triggers.input_bits import Explanation, explain, used_bits
 from triggers.gdl.menu import L1Menu, to_toml, to_triple
 from triggers.gdl.triple import read_triple, write_triple
+from triggers.input_bits import Explanation, explain, used_bits
 
 _WIDTH = 118  # of a printed line
 

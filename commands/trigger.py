@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -12,19 +12,18 @@ from daq.errors import InputError
 from daq.jit import Array, read_only
 from daq.settings import BeamSettings
 from triggers.ecl.cells import EclTable
-from triggers.input_bits import used_bits
 from triggers.files.bits import read_planes, writing
 from triggers.files.primitives import columns_of, primitives_of
-from triggers.files.ready import planes_of_primitives
 from triggers.files.tables import EVENT_NUMBERS, Rows, Table, find_files, open_table, read_rows
 from triggers.files.values import numbers, whole
-from triggers.gdl.ftdl import Program, compile_program, evaluate, without
 from triggers.gdl.menu import L1Menu
-from triggers.gdl.psnm import Prescales, prescale_and_mask, prescales
-from triggers.inputs import INPUT_NAMES
+from triggers.input_bits import used_bits
+from triggers.inputs import INPUT_NAMES, Quirks, input_planes
+from triggers.lines import MenuLines
 
 Bits = Literal["inputs", "ftdl", "psnm"]
 ROWS = 16_384  # read at a time
+BEAM = BeamSettings()
 _KEPT = ("run", *EVENT_NUMBERS)
 
 
@@ -46,8 +45,8 @@ class FromPrimitives:
 
     names = INPUT_NAMES
 
-    def __init__(self, quirks: str):
-        self._table, self._quirks = EclTable.for_beams(BeamSettings()), quirks
+    def __init__(self, quirks: Quirks):
+        self._table, self._quirks = EclTable.for_beams(BEAM), quirks
 
     def columns(self, table: Table) -> Sequence[str]:
         """Return the primitives that the file has."""
@@ -55,7 +54,10 @@ class FromPrimitives:
 
     def planes(self, rows: Rows) -> Array:
         """Return the planes of all computed bits."""
-        return planes_of_primitives(primitives_of(rows), self._table, self._quirks)
+        columns, ready = primitives_of(rows)
+        planes, malformed = input_planes(columns, rows.size, self._table, quirks=self._quirks, ready=ready)
+        assert not malformed.any()  # what is malformed was refused, with its row and value
+        return planes
 
 
 class FromBits:
@@ -79,34 +81,6 @@ class FromBits:
     def planes(self, rows: Rows) -> Array:
         """Return the planes of the bits; what the file does not have, no line uses."""
         return read_planes(rows, self.names)
-
-
-class Logic(NamedTuple):
-    """A menu, ready to be evaluated on planes of input bits."""
-
-    program: Program
-    prescales: Prescales
-
-    @staticmethod
-    def of(menu: L1Menu, names: Sequence[str], column: str | None, seed: int) -> Logic:
-        """Compile the menu on the bits ``names``; other bits are held at 0."""
-        others = frozenset(used_bits(menu)).difference(names)
-        program = compile_program([without(products, others) for products in menu.sums], names)
-        return Logic(program, prescales(menu.line_names, _prescales_of(menu, column), seed))
-
-    def lines(self, inputs: Array, rows: Rows, first_row: int, bits: Bits) -> Array:
-        """Return the planes of the lines, before or after prescale and mask."""
-        ftdl = evaluate(self.program, inputs, rows.size)
-        if bits == "ftdl":
-            return ftdl
-        run, event = event_numbers(rows, first_row)
-        return prescale_and_mask(self.prescales, ftdl, run, event)
-
-
-def _prescales_of(menu: L1Menu, column: str | None) -> list[int]:
-    if column is not None:
-        raise InputError("the menu has no prescale columns", key="--column", value=column)
-    return [line.prescale for line in menu.lines]
 
 
 def event_numbers(rows: Rows, first_row: int) -> tuple[Array, Array]:
@@ -136,7 +110,7 @@ def trigger_l1(
     bits: Bits = "psnm",
     from_bits: bool = False,
     column: str | None = None,
-    quirks: str = "belle2",
+    quirks: Quirks = "belle2",
     seed: int = 1,
     rows_at_once: int = ROWS,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -156,7 +130,7 @@ def trigger_l1(
     from_bits : bool
         The files have input bits.
     column : str, optional
-        Prescale column of the menu.
+        Prescale column of the menu; by default that of the default luminosity.
     quirks : "belle2" or "ideal"
         See `triggers.inputs`.
     seed : int
@@ -183,7 +157,7 @@ def trigger_l1(
         raise InputError("give at least one file", key="INPUT")
     _must_be_another_file(out, files)
     source: Input = FromBits(menu) if from_bits else FromPrimitives(quirks)
-    logic = Logic.of(menu, source.names, column, seed)
+    lines = MenuLines(menu, seed=seed, column=menu.choose(column, BEAM.luminosity_cm2_s), names=source.names)
     # Bits that are not computed stand behind the others, at 0.
     names = (*INPUT_NAMES, *menu.absent) if bits == "inputs" else menu.line_names
     wanted, total = [], 0
@@ -199,7 +173,9 @@ def trigger_l1(
             if bits == "inputs":
                 planes = np.pad(planes, ((0, len(names) - len(planes)), (0, 0)))
             else:
-                planes = logic.lines(planes, rows, done, bits)
+                planes = lines.raw(planes, rows.size)
+            if bits == "psnm":
+                planes = lines.prescaled(planes, *event_numbers(rows, done))
             writer.write(rows, [name for name in _KEPT if rows.has(name)], planes)
             counts += np.bitwise_count(planes).sum(axis=1, dtype=np.int64)
             done += rows.size
@@ -210,6 +186,7 @@ def trigger_l1(
         "events": done,
         "menu": menu.name,
         "menu_hash": f"{menu.hash:016x}",
+        "column": lines.column,
         "bits": bits,
         "set": dict(zip(names, counts.tolist(), strict=True)),
     }

@@ -11,38 +11,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
+from triggers.columns import Columns
 from triggers.grl.azimuth import any_within
 
+_NUMBERS = ("1", "2", "3", "more than 3")
 
-class CdcBits(NamedTuple):
-    """The decisions of the CDC, by the names of the GDL input bits; counts are one-hot: 1, 2, 3, more."""
-
-    t2_0: bool  # tracks of the 2D finder
-    t2_1: bool
-    t2_2: bool
-    t2_3: bool
-    t3_0: bool  # tracks of the 3D fitter from near the beam spot
-    t3_1: bool
-    t3_2: bool
-    t3_3: bool
-    ty_0: bool  # neural tracks from near the beam spot
-    ty_1: bool
-    ty_2: bool
-    ty_3: bool
-    typ: bool  # a neural track that passes the single-track cut
-    cdc_open90: bool  # two 2D tracks, 90 degrees apart in azimuth or more
-    cdc_b2b3: bool  # two 2D tracks, back to back in azimuth, from the narrowest window to the widest
-    cdc_b2b5: bool
-    cdc_b2b7: bool
-    cdc_b2b9: bool
-    f2f30: bool  # two 2D tracks, 30 degrees apart in azimuth or more
-    cdc_active: bool  # the CDC gave an event time
-
-
-CDC_NAMES: tuple[str, ...] = CdcBits._fields
+CDC_BITS: dict[str, str] = {
+    **{f"t2_{k}": f"tracks of the 2D finder: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"t3_{k}": f"tracks of the 3D fitter with |z| below 35 cm: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"ty_{k}": f"neural tracks with |z| below 20 cm: {number}" for k, number in enumerate(_NUMBERS)},
+    "typ": "a neural track that passes the single-track cut: |z| below 15 cm, above 0.7 GeV",
+    "cdc_open90": "two 2D tracks, 90 degrees apart in azimuth or more",
+    "cdc_b2b3": "two 2D tracks back to back in azimuth: 17 to 19 bins of 10 degrees",
+    "cdc_b2b5": "two 2D tracks back to back in azimuth: 16 to 20 bins",
+    "cdc_b2b7": "two 2D tracks back to back in azimuth: 15 to 21 bins",
+    "cdc_b2b9": "two 2D tracks back to back in azimuth: 14 to 22 bins",
+    "f2f30": "two 2D tracks, 30 degrees apart in azimuth or more",
+    "cdc_active": "the CDC gave an event time",
+}
+"""The decisions of the CDC, by the names of the GDL input bits."""
 
 
 class CdcCuts(NamedTuple):
@@ -91,8 +80,12 @@ def _cdc_words(
     phi0_2d: Array,
     omega_2d: Array,
     offsets_3d: Array,
+    phi0_3d: Array,
+    omega_3d: Array,
     z0_3d_cm: Array,
+    cot_theta_3d: Array,
     offsets_nn: Array,
+    phi0_nn: Array,
     omega_nn: Array,
     z0_nn_cm: Array,
     cot_theta_nn: Array,
@@ -116,10 +109,12 @@ def _cdc_words(
                     difference = abs(bin_i - math.trunc(phi0_2d[j] * 18.0 / math.pi))
                     pairs |= np.uint64(1) << np.uint64(min(difference, 63))
         for i in range(offsets_3d[event], offsets_3d[event + 1]):
-            malformed[event] |= not math.isfinite(z0_3d_cm[i])
+            if not (is_sound(phi0_3d[i], omega_3d[i]) and math.isfinite(z0_3d_cm[i] + cot_theta_3d[i])):
+                malformed[event] = True
+                continue
             n_3d += abs(z0_3d_cm[i]) < cuts.z_3d_cm
         for i in range(offsets_nn[event], offsets_nn[event + 1]):
-            if not (math.isfinite(z0_nn_cm[i]) and math.isfinite(cot_theta_nn[i]) and is_sound(0.0, omega_nn[i])):
+            if not (is_sound(phi0_nn[i], omega_nn[i]) and math.isfinite(z0_nn_cm[i] + cot_theta_nn[i])):
                 malformed[event] = True
                 continue
             n_neural += abs(z0_nn_cm[i]) < cuts.z_neural_cm
@@ -128,7 +123,7 @@ def _cdc_words(
                 and momentum_bin(np.float64(omega_nn[i]), np.float64(cot_theta_nn[i]), cuts) > cuts.momentum_single
             )
         words[event] = pack(
-            CdcBits(
+            (
                 n_2d == 1,  # t2_0
                 n_2d == 2,  # t2_1
                 n_2d == 3,  # t2_2
@@ -153,29 +148,33 @@ def _cdc_words(
         )
 
 
-def cdc_words(batch: EventBatch, cuts: CdcCuts = CUTS) -> tuple[Array, Array]:
+def cdc_words(columns: Columns, cuts: CdcCuts = CUTS) -> tuple[Array, Array]:
     """Return the CDC decisions of each event, and which events are malformed.
+
+    Parameters
+    ----------
+    columns : Columns
+        See `triggers.columns`.
+    cuts : CdcCuts
 
     Returns
     -------
     words : (N, 1) uint64
-        Bit i is field i of `CdcBits`.
+        Bit i is entry i of `CDC_BITS`.
     malformed : (N,) bool
         A track has an azimuth beyond 2 pi, a curvature of 1/cm or more, or a number that is not finite; it is ignored.
     """
-    words: Array = np.zeros((batch.size, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(batch.size, dtype=np.bool_)
+    offsets = columns["trk2d.offsets"]
+    words: Array = np.empty((offsets.size - 1, 1), dtype=np.uint64)
+    malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
+    fields = ("offsets", "phi0", "omega", "z0_cm", "cot_theta")
+    tracks = (columns[f"{finder}.{field}"] for finder in ("trk3d", "trknn") for field in fields)
     _cdc_words(
-        batch["trk2d.offsets"],
-        batch["trk2d.phi0"],
-        batch["trk2d.omega"],
-        batch["trk3d.offsets"],
-        batch["trk3d.z0_cm"],
-        batch["trknn.offsets"],
-        batch["trknn.omega"],
-        batch["trknn.z0_cm"],
-        batch["trknn.cot_theta"],
-        batch["cdc_t0"],
+        offsets,
+        columns["trk2d.phi0"],
+        columns["trk2d.omega"],
+        *tracks,
+        columns["cdc_t0"],
         cuts,
         words[:, 0],
         malformed,

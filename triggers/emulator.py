@@ -13,12 +13,11 @@ from daq.event import Array, EventBatch
 from daq.settings import BeamSettings
 from triggers.bits import words_of
 from triggers.ecl.cells import EclTable
-from triggers.gdl.ftdl import evaluate
 from triggers.gdl.injection import Windows, veto_plane
 from triggers.gdl.menu import L1Menu
-from triggers.gdl.psnm import prescale_and_mask, prescales
 from triggers.gdl.timing import Blind, Limits, blind_time, decide, enter_run, initial_state
-from triggers.inputs import INPUT_NAMES, input_planes
+from triggers.inputs import INPUT_NAMES, Quirks, input_planes
+from triggers.lines import MenuLines
 
 _VETO = INPUT_NAMES.index("veto")
 
@@ -59,6 +58,8 @@ class L1Emulator:
         Beams that the ECL's table of CM angles and energies is made for; their luminosity chooses the prescales.
     column : str, optional
         Prescale column by name, whatever the luminosity.
+    quirks : "belle2" or "ideal"
+        See `triggers.inputs`.
     table : EclTable, optional
         Another such table.
 
@@ -69,29 +70,20 @@ class L1Emulator:
     """
 
     def __init__(
-        self, menu: L1Menu, *, seed: int, beam: BeamSettings, column: str | None = None, table: EclTable | None = None
+        self,
+        menu: L1Menu,
+        *,
+        seed: int,
+        beam: BeamSettings,
+        column: str | None = None,
+        quirks: Quirks = "belle2",
+        table: EclTable | None = None,
     ):
-        self.menu = menu
-        self.column = menu.choose(column, beam.luminosity_cm2_s)
+        self.menu, self._quirks = menu, quirks
+        self.lines = MenuLines(menu, seed=seed, column=menu.choose(column, beam.luminosity_cm2_s))
         self.windows = Windows.of(menu.timing.veto)
         self._limits = Limits.of(menu.timing)
-        self._prescales = prescales(menu.line_names, menu.prescales(self.column), seed)
         self._table = EclTable.for_beams(beam) if table is None else table
-
-    def lines(self, inputs: Array, run: Array, event: Array, counters: Array | None = None) -> tuple[Array, Array]:
-        """Return the planes of the lines before and after the prescales, (lines, ceil(N / 64)) uint64 each.
-
-        Parameters
-        ----------
-        inputs : (inputs, ceil(N / 64)) uint64
-            Planes of `INPUT_NAMES`.
-        run, event : (N,)
-            Run and event numbers.
-        counters : (lines,) int64, optional
-            Of prescales by counter, how often each line has fired since it passed last; brought up to date. None: 0.
-        """
-        ftdl = evaluate(self.menu.program, inputs, run.size)
-        return ftdl, self._prescaled(ftdl, run, event, counters)
 
     def process(self, batch: EventBatch, state: Array | None = None) -> L1Result:
         """Return the decisions on a block of events that follows the block of ``state``.
@@ -107,9 +99,9 @@ class L1Emulator:
         n, run, event = batch.size, batch["run"], batch["event"]
         timing, counters = self._taken_up(state, run)
         before = timing.copy()
-        inputs, malformed = input_planes(batch, self._table)
+        inputs, malformed = input_planes(batch, n, self._table, quirks=self._quirks)
         inputs[_VETO] = veto = veto_plane(self.windows, batch)
-        ftdl, psnm = self.lines(inputs, run, event, counters[0])
+        ftdl, psnm = self.lines.decide(inputs, run, event, counters[0])
         fired = _flags(np.bitwise_or.reduce(psnm, axis=0), n) | malformed
         held = np.zeros(n, dtype=np.bool_)
         if veto.any():
@@ -131,16 +123,10 @@ class L1Emulator:
         """Return which events would pass a line if the veto were not on; counters count what is held by themselves."""
         veto = inputs[_VETO].copy()
         inputs[_VETO] = 0
-        unvetoed = evaluate(self.menu.program, inputs, run.size)
+        unvetoed = self.lines.raw(inputs, run.size)
         inputs[_VETO] = veto
-        passed = self._prescaled(unvetoed & ~ftdl & veto, run, event, counters)
+        passed = self.lines.prescaled(unvetoed & ~ftdl & veto, run, event, counters)
         return _flags(np.bitwise_or.reduce(passed, axis=0), run.size)
-
-    def _prescaled(self, fired: Array, run: Array, event: Array, counters: Array | None) -> Array:
-        if self.menu.prescale_by == "hash":
-            return prescale_and_mask(self._prescales, fired, run, event)
-        counters = np.zeros(fired.shape[0], dtype=np.int64) if counters is None else counters
-        return prescale_and_mask(self._prescales, fired, run, event, counters)
 
     def _taken_up(self, state: Array | None, run: Array) -> tuple[Array, Array]:
         """Return copies of a state's two parts, as the first event of a block finds them: of timing, and of counters.

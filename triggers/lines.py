@@ -1,17 +1,18 @@
-"""The lines of a menu on input bits: what the rates and explanations ask of the L1, without timing and dead time."""
+"""The lines of a menu on planes of input bits: FTDL, then prescale and mask; without timing and dead time."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from daq.errors import InputError
 from daq.event import Array
 from triggers.bits import planes_of_flags
 from triggers.gdl.ftdl import evaluate
 from triggers.gdl.menu import L1Menu
 from triggers.gdl.psnm import prescale_and_mask, prescales
+from triggers.inputs import INPUT_NAMES
 
 
 class Decisions(NamedTuple):
@@ -24,7 +25,7 @@ class Decisions(NamedTuple):
 
 
 class MenuLines:
-    """The lines of a menu with one of its prescale columns, ready to decide.
+    """The lines of a menu with the prescales of one of its columns, ready to decide.
 
     Parameters
     ----------
@@ -32,7 +33,9 @@ class MenuLines:
     seed : int
         Seed of the prescales.
     column : str, optional
-        Name of a prescale column; the prescales of the lines themselves if not given.
+        Name of a prescale column; must be given if the menu has columns.
+    names : sequence of str
+        Input bits that there are planes of, in their order; others are held at 0.
 
     Raises
     ------
@@ -40,24 +43,40 @@ class MenuLines:
         If the menu has no such column.
     """
 
-    def __init__(self, menu: L1Menu, *, seed: int, column: str | None = None):
+    def __init__(self, menu: L1Menu, *, seed: int, column: str | None = None, names: Sequence[str] = INPUT_NAMES):
         self.menu, self.column = menu, column
-        self.prescales = _prescales_of(menu, column)
-        """Prescale of each line."""
+        self.prescales = menu.prescales(column)
+        """Prescale of each line, 0 for a masked one."""
+        self._program = menu.compile(names)
         self._psnm = prescales(menu.line_names, self.prescales, seed)
 
-    def decide(self, inputs: Array, run: Array, event: Array) -> Decisions:
-        """Return the decisions on events with these run and event numbers, from the planes of their input bits."""
-        raw = evaluate(self.menu.program, inputs, run.size)
-        return Decisions(raw, prescale_and_mask(self._psnm, raw, run, event))
+    def raw(self, inputs: Array, size: int) -> Array:
+        """Return the planes of what fires, from the planes of the input bits of ``size`` events."""
+        return evaluate(self._program, inputs, size)
+
+    def prescaled(self, raw: Array, run: Array, event: Array, counters: Array | None = None) -> Array:
+        """Return the planes of what is left of ``raw`` after prescale and mask; ``counters`` as in `decide`."""
+        if self.menu.prescale_by == "hash":
+            return prescale_and_mask(self._psnm, raw, run, event)
+        counters = np.zeros(raw.shape[0], dtype=np.int64) if counters is None else counters
+        return prescale_and_mask(self._psnm, raw, run, event, counters)
+
+    def decide(self, inputs: Array, run: Array, event: Array, counters: Array | None = None) -> Decisions:
+        """Return the decisions on events from the planes of their input bits.
+
+        Parameters
+        ----------
+        inputs : (inputs, ceil(N / 64)) uint64
+            Planes of the input bits.
+        run, event : (N,)
+            Run and event numbers.
+        counters : (lines,) int64, optional
+            Of prescales by counter, how often each line has fired since it passed last; brought up to date. None: 0.
+        """
+        raw = self.raw(inputs, run.size)
+        return Decisions(raw, self.prescaled(raw, run, event, counters))
 
     def keeps(self, run: Array, event: Array) -> Array:
         """Return the planes of the events that the prescale of each line would keep, whatever its logic says."""
         everything = np.tile(planes_of_flags(np.ones((1, run.size), dtype=bool)), (len(self.menu.lines), 1))
-        return prescale_and_mask(self._psnm, everything, run, event)
-
-
-def _prescales_of(menu: L1Menu, column: str | None) -> list[int]:
-    if column is not None:
-        raise InputError(f"menu {menu.name} has no prescale columns", key="--column", value=column)
-    return [line.prescale for line in menu.lines]
+        return self.prescaled(everything, run, event)

@@ -8,7 +8,7 @@ import numpy as np
 
 from daq.event import Array
 from triggers.bits import words_of
-from triggers.gdl.menu import LineSettings
+from triggers.gdl.settings import LineSettings
 from triggers.inputs import INPUT_NAMES
 from triggers.lines import MenuLines
 

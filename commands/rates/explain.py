@@ -85,7 +85,7 @@ def _explained(
 ) -> Record:
     (lines,) = menu_lines(menus, columns, settings)
     _check_line(line, lines.menu)
-    inputs, malformed = input_planes(batch, EclTable.for_beams(settings.beam))
+    inputs, malformed = input_planes(batch, batch.size, EclTable.for_beams(settings.beam))
     found = explain(lines, line, inputs, batch["run"], batch["event"])
     return {
         "menu": lines.menu.name,

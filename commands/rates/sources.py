@@ -163,8 +163,13 @@ def read_finished_run(directory: Path) -> RunFile:
 def menu_lines(menus: Sequence[str], columns: Sequence[str], settings: RunSettings) -> list[MenuLines]:
     """Return every menu with every column (of none: its own prescales)."""
     loaded = [L1Menu.load(menu) for menu in menus]
-    chosen: Sequence[str | None] = columns or [None]
-    return [MenuLines(menu, seed=settings.seed, column=column) for menu in loaded for column in chosen]
+    chosen: Sequence[str | None] = columns or [settings.l1.column]
+    luminosity = settings.beam.luminosity_cm2_s
+    return [
+        MenuLines(menu, seed=settings.seed, column=menu.choose(column, luminosity))
+        for menu in loaded
+        for column in chosen
+    ]
 
 
 def menus_of_run(directory: Path, run: RunFile, menus: Sequence[str]) -> Sequence[str]:
@@ -199,7 +204,7 @@ def _decided(batches: Iterator[EventBatch], lines: Sequence[MenuLines], beam: Be
     """Yield the decisions of all menus; the input bits of an event are made once."""
     table = EclTable.for_beams(beam)
     for batch in batches:
-        inputs, malformed = input_planes(batch, table)
+        inputs, malformed = input_planes(batch, batch.size, table)
         decisions = tuple(each.decide(inputs, batch["run"], batch["event"]) for each in lines)
         forced = _without_line(malformed, decisions[0]) if malformed.any() else 0
         yield Chunk(batch["process"], batch["weight"].astype(np.float64), decisions, forced)

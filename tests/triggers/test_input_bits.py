@@ -7,9 +7,9 @@ from itertools import product
 from hypothesis import given
 
 from tests.triggers.gdl.test_triple import triples
-from triggers.input_bits import explain, known_bits, used_bits, why_constant
 from triggers.gdl.menu import L1Menu
 from triggers.gdl.triple import Triple, write_triple
+from triggers.input_bits import explain, known_bits, used_bits, why_constant
 from triggers.inputs import INPUT_NAMES
 
 

@@ -93,7 +93,7 @@ def test_lines_of_a_menu_decide_as_the_emulator_does(tmp_path: Path):
     batch, beam = sample_batch(), BeamSettings()
     menu = L1Menu.load("physics")
     (tmp_path / "again.toml").write_text(to_toml(menu), encoding="utf-8")
-    inputs, _ = input_planes(batch, EclTable.for_beams(beam))
+    inputs, _ = input_planes(batch, batch.size, EclTable.for_beams(beam))
     result = L1Emulator(menu, seed=9, beam=beam).process(batch)
     for each in (menu, L1Menu.load(tmp_path / "again.toml")):
         raw, accepted = MenuLines(each, seed=9).decide(inputs, batch["run"], batch["event"])

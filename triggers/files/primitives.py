@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import pyarrow.compute as pc
 
 from daq.errors import InputError
 from daq.event import GROUPS, OFFSET
-from daq.jit import Array, read_only
+from daq.jit import Array
+from triggers.ecl.ready import ReadyEcl
 from triggers.files.tables import Rows
 from triggers.files.values import Field, at, checked, flags, must_be_numbers, nulls, numbers, refuse_nulls, whole
 
@@ -76,19 +76,6 @@ _MOST = {"tc": (576, "the ECL has 576 cells"), "segments": (2336, "the CDC has 2
 _MOST_OTHERS = (1024, "more than 1024 are taken for a mistake")
 
 
-@dataclass(frozen=True, slots=True)
-class Primitives:
-    """Trigger primitives of N events: arrays by the names of the event model, each in its own precision."""
-
-    size: int
-    arrays: dict[str, Array]
-    ready: dict[str, Array] | None
-    """ECL objects instead of cells, by the names of `READY` (``clusters.x_cm``, ...), or None."""
-
-    def __getitem__(self, name: str) -> Array:
-        return self.arrays[name]
-
-
 def columns_of(names: Collection[str], file: Path) -> tuple[str, ...]:
     """Return which columns of a file L1 reads; raise `InputError` if there are none, or some that need others."""
     if "tc" in names:  # such a file may have other things under the names of ready objects
@@ -102,8 +89,8 @@ def columns_of(names: Collection[str], file: Path) -> tuple[str, ...]:
     return found
 
 
-def primitives_of(rows: Rows) -> Primitives:
-    """Return the primitives of rows with the columns of `columns_of`.
+def primitives_of(rows: Rows) -> tuple[dict[str, Array], ReadyEcl | None]:
+    """Return the primitives of rows with the columns of `columns_of`: arrays by name, and ECL objects that come ready.
 
     Raises
     ------
@@ -117,9 +104,14 @@ def primitives_of(rows: Rows) -> Primitives:
     for name, field in NUMBERS.items():
         arrays[name] = _number(rows, name, field)
     present = flags(rows, "ecl_present") if rows.has("ecl_present") else np.zeros(rows.size, dtype=np.bool_)
-    arrays = {name: read_only(array) for name, array in (arrays | {"ecl_present": present}).items()}
-    ready = {name: arrays.pop(name) for name in list(arrays) if name.partition(".")[0] in READY}
-    return Primitives(rows.size, arrays, ready if any(rows.has(name) for name in READY) else None)
+    ready = ReadyEcl(
+        offsets=arrays.pop("clusters.offsets"),
+        **{name: arrays.pop(f"clusters.{name}") for name in OBJECTS["clusters"]},
+        ecl_words=np.stack([arrays.pop(f"ecl_word_{k}") for k in range(4)], axis=1),
+        ecl_present=present,
+        ecl_time_ns=arrays.pop("ecl_time_ns"),
+    )
+    return arrays, ready if any(rows.has(name) for name in READY) else None
 
 
 def _objects(rows: Rows, group: str, fields: dict[str, Field]) -> dict[str, Array]:

@@ -29,8 +29,6 @@ class L1Menu:
     """What its file says."""
     sums: tuple[tuple[Product, ...], ...]
     """Logic of the lines as sums of products, the absent bits in them."""
-    program: Program
-    """The logic on the planes of `INPUT_NAMES`."""
     hash: int
     """uint64 xxh3 of all that decides: names, timing, absent bits, sums of products, prescales, in order of lines."""
 
@@ -148,12 +146,10 @@ class L1Menu:
             tables = parse(content, MenuTables, file=path, place=places.before)
         _check_tables(tables, path, places)
         sums = tuple(_checked(tables, path, places))
-        absent = frozenset(tables.absent)
         _check_latency(tables, sums, path, places)
         return L1Menu(
             tables=tables,
             sums=sums,
-            program=compile_program([without(products, absent) for products in sums], INPUT_NAMES),
             hash=_hash(tables, sums),
         )
 

@@ -20,51 +20,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.cdc import is_sound
+from triggers.columns import Columns
 from triggers.ecl.cells import cells
+from triggers.ecl.clusters import Clusters
 from triggers.grl.azimuth import any_within, bin_of
-from triggers.grl.clusters import Clusters
 
+_NUMBERS = ("1", "2", "3", "more than 3")
 
-class GrlBits(NamedTuple):
-    """The decisions of the matching, by the names of the GDL input bits; counts are one-hot if not said otherwise."""
-
-    cdcecl_0: bool  # 2D tracks with a barrel cluster: 1, 2, 3, more
-    cdcecl_1: bool
-    cdcecl_2: bool
-    cdcecl_3: bool
-    c2gev_0: bool  # of these, with a cluster of 2 GeV or more
-    c2gev_1: bool
-    c2gev_2: bool
-    c2gev_3: bool
-    cdcklm_0: bool  # 2D tracks with a barrel KLM sector: 1
-    cdcklm_1: bool  # more than 1
-    cdcklm_2: bool  # 3
-    cdcklm_3: bool  # more than 3
-    n1gev_0: bool  # isolated clusters above 1 GeV: 1, 2, 3, more
-    n1gev_1: bool
-    n1gev_2: bool
-    n1gev_3: bool
-    n2gev_0: bool  # isolated clusters above 2 GeV
-    n2gev_1: bool
-    n2gev_2: bool
-    n2gev_3: bool
-    d3: bool  # two clusters back to back in azimuth
-    d5: bool
-    d7: bool
-    d9: bool
-    p3: bool  # a 2D track and a cluster, back to back in azimuth
-    p5: bool
-    p7: bool
-    p9: bool
-    samhem: bool  # one 3D track, and a cluster on its side in azimuth but not in polar angle
-    opohem: bool  # one 3D track, and a cluster on the other side in azimuth
-
-
-GRL_NAMES: tuple[str, ...] = GrlBits._fields
+GRL_BITS: dict[str, str] = {
+    **{f"cdcecl_{k}": f"2D tracks with a barrel cluster: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"c2gev_{k}": f"2D tracks with a barrel cluster of 2 GeV or more: {n}" for k, n in enumerate(_NUMBERS)},
+    "cdcklm_0": "2D tracks with a barrel KLM sector: 1",
+    "cdcklm_1": "2D tracks with a barrel KLM sector: more than 1",
+    "cdcklm_2": "2D tracks with a barrel KLM sector: 3",
+    "cdcklm_3": "2D tracks with a barrel KLM sector: more than 3",
+    **{f"n1gev_{k}": f"isolated clusters above 1 GeV: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"n2gev_{k}": f"isolated clusters above 2 GeV: {number}" for k, number in enumerate(_NUMBERS)},
+    "d3": "two clusters back to back in azimuth: 17 to 19 bins of 10 degrees",
+    "d5": "two clusters back to back in azimuth: 16 to 20 bins",
+    "d7": "two clusters back to back in azimuth: 15 to 21 bins",
+    "d9": "two clusters back to back in azimuth: 14 to 22 bins",
+    "p3": "a 2D track and a cluster back to back in azimuth: 17 to 19 bins of 10 degrees",
+    "p5": "a 2D track and a cluster back to back in azimuth: 16 to 20 bins",
+    "p7": "a 2D track and a cluster back to back in azimuth: 15 to 21 bins",
+    "p9": "a 2D track and a cluster back to back in azimuth: 14 to 22 bins",
+    "samhem": "one 3D track, and a cluster on its side in azimuth but not in polar angle",
+    "opohem": "one 3D track, and a cluster on the other side in azimuth",
+}
+"""The decisions of the matching, by the names of the GDL input bits."""
 
 
 class GrlCuts(NamedTuple):
@@ -233,7 +219,7 @@ def _grl_words(
                 cuts,
             )
         words[event] = pack(
-            GrlBits(
+            (
                 n_matched == 1,  # cdcecl_0
                 n_matched == 2,  # cdcecl_1
                 n_matched == 3,  # cdcecl_2
@@ -268,21 +254,21 @@ def _grl_words(
         )
 
 
-def grl_words(batch: EventBatch, clusters: Clusters, cuts: GrlCuts = CUTS) -> Array:
-    """Return the matching decisions of each event: (N, 1) uint64, bit i is field i of `GrlBits`.
+def grl_words(columns: Columns, clusters: Clusters, cuts: GrlCuts = CUTS) -> Array:
+    """Return the matching decisions of each event: (N, 1) uint64, bit i is entry i of `GRL_BITS`.
 
     2D tracks that `triggers.cdc.cdc_words` calls malformed are ignored, as are 3D tracks whose angles are not finite.
     """
-    words: Array = np.zeros((batch.size, 1), dtype=np.uint64)
+    words: Array = np.empty((clusters.offsets.size - 1, 1), dtype=np.uint64)
     _grl_words(
-        batch["trk2d.offsets"],
-        batch["trk2d.phi0"],
-        batch["trk2d.omega"],
-        batch["trk3d.offsets"],
-        batch["trk3d.phi0"],
-        batch["trk3d.cot_theta"],
-        batch["bklm_mask_fwd"],
-        batch["bklm_mask_bwd"],
+        columns["trk2d.offsets"],
+        columns["trk2d.phi0"],
+        columns["trk2d.omega"],
+        columns["trk3d.offsets"],
+        columns["trk3d.phi0"],
+        columns["trk3d.cot_theta"],
+        columns["bklm_mask_fwd"],
+        columns["bklm_mask_bwd"],
         clusters,
         cell_directions(),
         cuts,

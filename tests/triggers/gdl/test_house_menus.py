@@ -26,7 +26,10 @@ def mix() -> list[tuple[float, Array, Array, Array]]:
         only = DEMO.source.model_copy(update={"processes": (process,), "signals": ()})
         source = MixSource(DEMO.model_copy(update={"source": only}))
         batch = source.block(0, EVENTS)
-        found.append((source.cross_sections_nb[0], input_planes(batch, table)[0], batch["run"], batch["event"]))
+        inputs, _ = input_planes(batch, batch.size, table)
+        found.append((source.cross_sections_nb[0], inputs, batch["run"], batch["event"]))
+            (source.cross_sections_nb[0], input_planes(batch, batch.size, table)[0], batch["run"], batch["event"])
+        )
     return found
 
 
