@@ -28,8 +28,6 @@ def mix() -> list[tuple[float, Array, Array, Array]]:
         batch = source.block(0, EVENTS)
         inputs, _ = input_planes(batch, batch.size, table)
         found.append((source.cross_sections_nb[0], inputs, batch["run"], batch["event"]))
-            (source.cross_sections_nb[0], input_planes(batch, batch.size, table)[0], batch["run"], batch["event"])
-        )
     return found
 
 
