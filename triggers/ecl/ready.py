@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daq.errors import EventError
 from daq.jit import Array, kernel
 from triggers.columns import check_offsets, check_shape
 from triggers.ecl.cells import N_CELLS
@@ -94,7 +93,6 @@ class ReadyEcl:
         check_shape("ecl_words", self.ecl_words, (self.size, 4))
         check_shape("ecl_present", self.ecl_present, (self.size,))
         check_shape("ecl_time_ns", self.ecl_time_ns, (self.size,))
-
 
 
 @kernel
