@@ -31,13 +31,23 @@ def _packed(_context: Any, flags: Any) -> Any:
     return types.uint64(flags), write
 
 
-_pack = intrinsic(_packed)
+_pack: Any = intrinsic(_packed)
 
 
 @kernel
 def pack(flags: Any) -> Any:
     """Return a uint64 with bit i set where ``flags[i]``, a tuple of at most 64 booleans, is true."""
     return _pack(flags)
+
+
+@kernel
+def count_bits(word: Any) -> int:
+    """Return how many bits of a number that is not negative are set."""
+    count = 0
+    while word:
+        word &= word - 1
+        count += 1
+    return count
 
 
 @kernel

@@ -15,10 +15,11 @@ from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.columns import Columns
 from triggers.grl.azimuth import any_within
+from triggers.quirks import Bits
 
 _NUMBERS = ("1", "2", "3", "more than 3")
 
-CDC_BITS: dict[str, str] = {
+CDC_BITS: Bits = {
     **{f"t2_{k}": f"tracks of the 2D finder: {number}" for k, number in enumerate(_NUMBERS)},
     **{f"t3_{k}": f"tracks of the 3D fitter with |z| below 35 cm: {number}" for k, number in enumerate(_NUMBERS)},
     **{f"ty_{k}": f"neural tracks with |z| below 20 cm: {number}" for k, number in enumerate(_NUMBERS)},
@@ -31,7 +32,7 @@ CDC_BITS: dict[str, str] = {
     "f2f30": "two 2D tracks, 30 degrees apart in azimuth or more",
     "cdc_active": "the CDC gave an event time",
 }
-"""The decisions of the CDC, by the names of the GDL input bits."""
+"""The decisions of the CDC."""
 
 
 class CdcCuts(NamedTuple):
@@ -156,6 +157,7 @@ def cdc_words(columns: Columns, cuts: CdcCuts = CUTS) -> tuple[Array, Array]:
     columns : Columns
         See `triggers.columns`.
     cuts : CdcCuts
+        Cuts and windows.
 
     Returns
     -------
@@ -167,13 +169,20 @@ def cdc_words(columns: Columns, cuts: CdcCuts = CUTS) -> tuple[Array, Array]:
     offsets = columns["trk2d.offsets"]
     words: Array = np.empty((offsets.size - 1, 1), dtype=np.uint64)
     malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
-    fields = ("offsets", "phi0", "omega", "z0_cm", "cot_theta")
-    tracks = (columns[f"{finder}.{field}"] for finder in ("trk3d", "trknn") for field in fields)
     _cdc_words(
         offsets,
         columns["trk2d.phi0"],
         columns["trk2d.omega"],
-        *tracks,
+        columns["trk3d.offsets"],
+        columns["trk3d.phi0"],
+        columns["trk3d.omega"],
+        columns["trk3d.z0_cm"],
+        columns["trk3d.cot_theta"],
+        columns["trknn.offsets"],
+        columns["trknn.phi0"],
+        columns["trknn.omega"],
+        columns["trknn.z0_cm"],
+        columns["trknn.cot_theta"],
         columns["cdc_t0"],
         cuts,
         words[:, 0],

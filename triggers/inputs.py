@@ -19,19 +19,32 @@ from triggers.ecl.ready import ReadyEcl, ready_words
 from triggers.grl.matching import GRL_BITS, grl_words
 from triggers.grl.short_tracks import SHORT_BITS, short_words
 from triggers.klm import KLM_BITS, klm_words
+from triggers.quirks import NOT_SIMULATED, Bits, Quirk
 
 Quirks = Literal["belle2", "ideal"]
-"""Whether the bits are those of the public simulation, or as they are meant where that is known to differ."""
+"""Whether the bits are those of the public simulation, or what they mean where that is known: `triggers.quirks`."""
 
 _PARTS = (ECL_BITS, CDC_BITS, KLM_BITS, GRL_BITS, SHORT_BITS)
 
-INPUT_MEANINGS: dict[str, str] = {name: text for part in _PARTS for name, text in part.items()} | {
-    "veto": "injection veto, filled in by the timing",
+_BITS: Bits = {name: says for part in _PARTS for name, says in part.items()}
+
+QUIRKS: dict[str, Quirk] = {name: says for name, says in _BITS.items() if isinstance(says, Quirk)}
+"""Input bits that the public simulation does not give as they are meant."""
+
+INPUT_MEANINGS: dict[str, str] = {
+    **{name: says.ideal if isinstance(says, Quirk) else says for name, says in _BITS.items()},
+    "veto": "injection veto, for the timing to fill",
 }
-"""The input bits that are computed, and what each says; ``veto`` is the last."""
+"""The input bits that there are, and what each means; for what some say with "belle2" see `QUIRKS`."""
 
 INPUT_NAMES: tuple[str, ...] = tuple(INPUT_MEANINGS)
 """Their names, in the order of the planes."""
+
+CONSTANT_INPUTS: dict[str, str] = {
+    **NOT_SIMULATED,
+    **{name: f"{quirk.belle2} ({quirk.source})" for name, quirk in QUIRKS.items() if quirk.is_constant},
+}
+"""Input bits that are held at 0 with "belle2", and why; "ideal" computes those that are in `QUIRKS`."""
 
 
 def input_planes(
@@ -42,24 +55,51 @@ def input_planes(
     quirks: Quirks = "belle2",
     ready: ReadyEcl | None = None,
 ) -> tuple[Array, Array]:
-    columns = checked(columns, size)
+    """Return the input bits of N events, and who is malformed.
+
+    Parameters
+    ----------
+    columns : EventBatch or mapping of arrays
+        The primitives by the names of the event model, see `triggers.columns.checked`.
+    size : int
+        Number of events, N.
+    table : EclTable
+        Angles and energy factors of the ECL cells in the CM frame.
+    quirks : "belle2" or "ideal"
+        See `triggers.quirks`.
+    ready : ReadyEcl, optional
+        ECL objects in place of the cells, which are not looked at then.
+
+    Returns
+    -------
+    planes : (inputs, ceil(N / 64)) uint64
+        In the order of `INPUT_NAMES`; ``veto`` is all 0.
+    malformed : (N,) bool
+        Something in the event cannot be: it is left out, and the event is not to be trusted.
+
+    Raises
+    ------
+    EventError
+        If arrays do not fit together.
+    """
+    arrays = checked(columns, size)
     ideal = quirks == "ideal"
-    if ready is not None:
+    if ready is None:
+        clusters, sums, malformed = find_clusters(
+            arrays["tc.offsets"], arrays["tc.id"], arrays["tc.energy_gev"], arrays["tc.time_ns"]
+        )
+        ecl = ecl_words(clusters, sums, table, ideal=ideal)
+    else:
         if ready.size != size:
             raise EventError(f"must hold {size} events", key="ready ECL objects", value=ready.size)
         clusters, ecl, malformed = ready_words(ready)
-    else:
-        hits = (columns[name] for name in ("tc.offsets", "tc.id", "tc.energy_gev", "tc.time_ns"))
-        clusters, sums, malformed = find_clusters(*hits)
-        ecl = ecl_words(clusters, sums, table, ideal=ideal)
-    cdc, bad_tracks = cdc_words(columns)
-    klm, bad_sectors = klm_words(columns, ideal=ideal)
-    grl = grl_words(columns, clusters)
-    short, bad_segments = short_words(columns, clusters, ideal=ideal)
+    cdc, bad_tracks = cdc_words(arrays)
+    klm, bad_sectors = klm_words(arrays, ideal=ideal)
+    short, bad_segments = short_words(arrays, clusters, ideal=ideal)
 
     planes = np.zeros((len(INPUT_NAMES), -(-size // 64)), dtype=np.uint64)
     first = 0
-    for bits, words in zip(_PARTS, (ecl, cdc, klm, grl, short), strict=True):
+    for bits, words in zip(_PARTS, (ecl, cdc, klm, grl_words(arrays, clusters), short), strict=True):
         transpose_into(planes[first : first + len(bits)], words)
         first += len(bits)
     return planes, malformed | bad_tracks | bad_sectors | bad_segments

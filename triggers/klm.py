@@ -1,8 +1,9 @@
 """KLM trigger: fired sectors and sectors of the trigger tracks to decisions.
 
 Source: Belle II public software, GRL trigger simulation. Its quirk: it counts the older list of KLM trigger tracks in
-place of the fired sectors of the barrel, and does not look at the endcaps. "ideal" counts the fired sectors of either;
-a sector fires whichever half of the barrel is hit, and in each endcap for itself.
+place of the fired sectors of the barrel, and does not look at the endcaps. "ideal" counts the fired sectors of both; no
+source says how the two halves go together: a sector of the barrel counts once, whichever half is hit, as it does for
+the matches with tracks; those of the two endcaps are different sectors.
 """
 
 from __future__ import annotations
@@ -12,23 +13,32 @@ from typing import NamedTuple
 import numpy as np
 
 from daq.jit import Array, kernel
-from triggers.bits import pack
+from triggers.bits import count_bits, pack
 from triggers.columns import Columns
+from triggers.quirks import Bits, Quirk
 
-KLM_BITS: dict[str, str] = {
-    "klm_hit": "there is a KLM trigger track",
-    "klm_0": "number of KLM trigger tracks, binary: 1",
-    "klm_1": "number of KLM trigger tracks, binary: 2",
-    "klm_2": "number of KLM trigger tracks, binary: 4 (eight read as none)",
+_OLD_LIST = "counts the older list of KLM trigger tracks, which newer code does not fill; eight read as none"
+_NOT_COUNTED = "the endcap KLM is not looked at"
+_PROJECTS = "GRL projects module"
+
+KLM_BITS: Bits = {
+    "klm_hit": Quirk("a sector of the barrel KLM fired", "there is a KLM trigger track of the older list", _PROJECTS),
+    **{
+        f"klm_{k}": Quirk(f"number of fired sectors of the barrel KLM, binary: {1 << k}", _OLD_LIST, _PROJECTS)
+        for k in range(3)
+    },
     "klmb2b_0": "pairs of KLM trigger tracks in opposite sectors: 1",
     "klmb2b_1": "pairs of KLM trigger tracks in opposite sectors: 2",
     "klmb2b_2": "pairs of KLM trigger tracks in opposite sectors: more than 2",
-    "eklm_hit": "a sector of the endcap KLM fired",
-    "eklm_0": "number of fired sectors of the endcap KLM, binary: 1",
-    "eklm_1": "number of fired sectors of the endcap KLM, binary: 2",
-    "eklm_2": "number of fired sectors of the endcap KLM, binary: 4",
+    "eklm_hit": Quirk("a sector of the endcap KLM fired", _NOT_COUNTED, _PROJECTS, is_constant=True),
+    **{
+        f"eklm_{k}": Quirk(
+            f"number of fired sectors of the endcap KLM, binary: {1 << k}", _NOT_COUNTED, _PROJECTS, is_constant=True
+        )
+        for k in range(3)
+    },
 }
-"""The decisions of the KLM, by the names of the GDL input bits."""
+"""The decisions of the KLM."""
 
 
 class KlmCuts(NamedTuple):
@@ -40,16 +50,6 @@ class KlmCuts(NamedTuple):
 
 
 CUTS = KlmCuts()
-
-
-@kernel
-def _count(sectors: int) -> int:
-    """Return how many bits are set."""
-    count = 0
-    while sectors:
-        sectors &= sectors - 1
-        count += 1
-    return count
 
 
 @kernel
@@ -75,13 +75,12 @@ def _klm_words(
             n_sectors += 1
             for j in range(offsets[event], i):
                 pairs += abs(sector - np.int64(sectors[j])) == cuts.half_turn
-        barrel = np.int64(bklm_fwd[event]) | np.int64(bklm_bwd[event])
-        endcaps = np.int64(eklm_fwd[event]) | np.int64(eklm_bwd[event])
-        malformed[event] |= barrel >> cuts.barrel_sectors != 0 or endcaps >> cuts.endcap_sectors != 0
+        barrel, endcap = (1 << cuts.barrel_sectors) - 1, (1 << cuts.endcap_sectors) - 1
+        malformed[event] |= (bklm_fwd[event] | bklm_bwd[event]) & ~barrel != 0
+        malformed[event] |= (eklm_fwd[event] | eklm_bwd[event]) & ~endcap != 0
         if ideal:
-            n_sectors = _count(barrel & (1 << cuts.barrel_sectors) - 1)
-            every = (1 << cuts.endcap_sectors) - 1
-            n_endcap = _count(np.int64(eklm_fwd[event]) & every) + _count(np.int64(eklm_bwd[event]) & every)
+            n_sectors = count_bits((bklm_fwd[event] | bklm_bwd[event]) & barrel)
+            n_endcap = count_bits(eklm_fwd[event] & endcap) + count_bits(eklm_bwd[event] & endcap)
         words[event] = pack(
             (
                 n_sectors > 0,  # klm_hit
@@ -107,8 +106,9 @@ def klm_words(columns: Columns, *, ideal: bool = False, cuts: KlmCuts = CUTS) ->
     columns : Columns
         See `triggers.columns`.
     ideal : bool
-        Count the fired sectors (see this file).
+        Count the fired sectors.
     cuts : KlmCuts
+        Numbers of sectors.
 
     Returns
     -------
@@ -120,6 +120,16 @@ def klm_words(columns: Columns, *, ideal: bool = False, cuts: KlmCuts = CUTS) ->
     offsets = columns["klm_track_sectors.offsets"]
     words: Array = np.empty((offsets.size - 1, 1), dtype=np.uint64)
     malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
-    masks = (columns[f"{part}_mask_{side}"] for part in ("bklm", "eklm") for side in ("fwd", "bwd"))
-    _klm_words(offsets, columns["klm_track_sectors"], *masks, cuts, ideal, words[:, 0], malformed)
+    _klm_words(
+        offsets,
+        columns["klm_track_sectors"],
+        columns["bklm_mask_fwd"],
+        columns["bklm_mask_bwd"],
+        columns["eklm_mask_fwd"],
+        columns["eklm_mask_bwd"],
+        cuts,
+        ideal,
+        words[:, 0],
+        malformed,
+    )
     return words, malformed

@@ -200,8 +200,8 @@ def _find_clusters(
     hits = np.empty(cells.theta_id.size, dtype=np.uint16)
     filled = 0
     for event in range(offsets.size - 1):
-        n_hits = n_forward = n_barrel = quadrants = timing_cell = 0
-        last = np.int64(0)
+        n_hits = n_forward = n_barrel = quadrants = 0
+        last = timing_cell = np.int64(0)
         inner_gev = total_gev = most_gev = 0.0
         ring_gev[:] = 0.0
         for k in range(offsets[event], offsets[event + 1]):
@@ -214,8 +214,8 @@ def _find_clusters(
             last = cell
             hits[n_hits] = cell
             n_hits += 1
-            n_forward += cell <= 80
-            n_barrel += 81 <= cell <= 512
+            n_forward += int(cell <= 80)
+            n_barrel += int(81 <= cell <= 512)
             cell_gev[cell], cell_ns[cell] = gev, time_ns[k]
             ring = cells.theta_id[cell]
             ring_gev[ring] += gev
@@ -241,19 +241,19 @@ def _find_clusters(
                 continue
             centre, centre_gev = seed, cell_gev[seed]
             for i in range(1, 9):
-                cell = cells.neighbours[seed, i]
-                if cell_gev[cell] > centre_gev:
-                    centre, centre_gev = cell, cell_gev[cell]
-            gev = x = y = z = ns = 0.0  # weighted with the energy; a neighbour without a hit adds nothing
+                near = cells.neighbours[seed, i]
+                if cell_gev[near] > centre_gev:
+                    centre, centre_gev = near, cell_gev[near]
+            sum_gev = x = y = z = ns = 0.0  # weighted with the energy; a neighbour without a hit adds nothing
             for i in range(9):
-                cell = cells.neighbours[centre, i]
-                gev += cell_gev[cell]
-                x += cell_gev[cell] * cells.xyz_cm[cell, 0]
-                y += cell_gev[cell] * cells.xyz_cm[cell, 1]
-                z += cell_gev[cell] * cells.xyz_cm[cell, 2]
-                ns += cell_gev[cell] * cell_ns[cell]
+                near = cells.neighbours[centre, i]
+                sum_gev += cell_gev[near]
+                x += cell_gev[near] * cells.xyz_cm[near, 0]
+                y += cell_gev[near] * cells.xyz_cm[near, 1]
+                z += cell_gev[near] * cells.xyz_cm[near, 2]
+                ns += cell_gev[near] * cell_ns[near]
             ring = cells.theta_id[centre]
-            fill(clusters, event, filled, x, y, z, gev, ns / gev, centre, ring, tangents, cuts)
+            fill(clusters, event, filled, x, y, z, sum_gev, ns / sum_gev, centre, ring, tangents, cuts)
             filled += 1
         clusters.offsets[event + 1] = filled
         clusters.event_time_ns[event] = cell_ns[timing_cell] if n_hits else NO_ECL_NS

@@ -1,11 +1,7 @@
 """ECL trigger, third part: counts and sums to decisions.
 
-Source: Belle II public software, ECL trigger simulation. Its quirks here:
-
-* the word of the 2D Bhabha combinations is sent reversed and shifted by one, so that combination 14 is lost, and its
-  top bit says also that there is a 2D Bhabha; that decision itself is not sent. "ideal" sends combination k in bit
-  k - 1, and the decision as ``ecl_bha``;
-* the background bits start anew with each event; the original latches its quadrants over a whole job.
+Source: Belle II public software, ECL trigger simulation. The word of the 2D Bhabha combinations is a quirk of it, see
+below; the background bits start anew with each event here, where the original latches its quadrants over a whole job.
 """
 
 from __future__ import annotations
@@ -21,8 +17,9 @@ from triggers.ecl.cells import EclTable
 from triggers.ecl.clusters import MAX_CLUSTERS, Clusters, Sums
 from triggers.ecl.counts import CUTS as COUNT_CUTS
 from triggers.ecl.counts import Count, CountCuts, count, room_for_counts
+from triggers.quirks import Bits, Quirk
 
-_BITS = {
+_BITS: Bits = {
     "elow": "energy in rings 2-15 above 0.5 GeV",
     "ehigh": "energy in rings 2-15 above 1 GeV",
     "elum": "energy in rings 2-15 above 3 GeV",
@@ -52,16 +49,23 @@ _BITS = {
     "ecl_lml_12": "three clusters in rings 2-16, one above 0.5 GeV, no 3D Bhabha",
     "ecl_lml_13": "one cluster above 0.5 GeV (CM) in rings 6-11, no other above 0.3 GeV",
 }
-_TYPE_BITS = {
-    "bha_type_0": "2D Bhabha, word of combinations: always 0",
-    **{
-        f"bha_type_{14 - k}": f"2D Bhabha, word of combinations: the sums of rings pass number {k}"
-        for k in range(13, 1, -1)
-    },
-    "bha_type_13": "2D Bhabha, word of combinations: the sums of rings pass number 1, or there is a 2D Bhabha",
+_MASTER = "ECL trigger master: the word is packed in reverse and shifted by one"
+_TYPE_BITS: Bits = {
+    f"bha_type_{k}": Quirk(
+        f"2D Bhabha: the sums of rings pass combination {k + 1}",
+        {0: "combination 14 is lost", 13: "combination 1, or there is a 2D Bhabha"}.get(k, f"combination {14 - k}"),
+        _MASTER,
+        is_constant=k == 0,
+    )
+    for k in range(14)
 }
-_SHAPE_BITS = {
-    "ecl_bha": "2D Bhabha as it is sent: always 0",
+_SHAPE_BITS: Bits = {
+    "ecl_bha": Quirk(
+        "2D Bhabha, as it is sent",
+        "made from cells: the word has a constant in its place",
+        "ECL trigger master",
+        is_constant=True,
+    ),
     "bhabha2d": "2D Bhabha: the sums of rings pass a combination, less than four isolated clusters",
     "ecl_bhapur": "3D Bhabha of the calibration: wider in angle and lower in energy than the veto",
     "bha_theta_0": "ring of its more forward cluster: 0, 1, 2 for rings 1, 2, 3 and 3 for all others; low bit",
@@ -82,11 +86,8 @@ _SHAPE_BITS = {
     "ecl_taub2b3": "back-to-back pair, narrower, in rings 2-16, one above 0.14 GeV; every cluster within 0.12-4.5 GeV",
 }
 
-ECL_BITS: dict[str, str] = {**_BITS, **_TYPE_BITS, **_SHAPE_BITS}
-"""The decisions of the ECL in the order of the word, by the names of the GDL input bits where a menu has them.
-
-"CM" energies use the factor of the centre cell; energies are in the lab if not said otherwise.
-"""
+ECL_BITS: Bits = {**_BITS, **_TYPE_BITS, **_SHAPE_BITS}
+"""The decisions of the ECL; "CM" energies use the factor of the centre cell, all others are in the lab."""
 
 
 class EclCuts(NamedTuple):
@@ -215,7 +216,9 @@ def ecl_words(clusters: Clusters, sums: Sums, table: EclTable, *, ideal: bool = 
     table : EclTable
         Angles and energy factors in the CM frame.
     ideal : bool
-        Send the 2D Bhabha and its combinations as they are meant (see this file).
+        Give the bits of the 2D Bhabha as they are meant.
+    cuts : EclCuts
+        Thresholds of the sums.
 
     Returns
     -------

@@ -27,10 +27,11 @@ from triggers.columns import Columns
 from triggers.ecl.cells import cells
 from triggers.ecl.clusters import Clusters
 from triggers.grl.azimuth import any_within, bin_of
+from triggers.quirks import Bits
 
 _NUMBERS = ("1", "2", "3", "more than 3")
 
-GRL_BITS: dict[str, str] = {
+GRL_BITS: Bits = {
     **{f"cdcecl_{k}": f"2D tracks with a barrel cluster: {number}" for k, number in enumerate(_NUMBERS)},
     **{f"c2gev_{k}": f"2D tracks with a barrel cluster of 2 GeV or more: {n}" for k, n in enumerate(_NUMBERS)},
     "cdcklm_0": "2D tracks with a barrel KLM sector: 1",
@@ -50,7 +51,7 @@ GRL_BITS: dict[str, str] = {
     "samhem": "one 3D track, and a cluster on its side in azimuth but not in polar angle",
     "opohem": "one 3D track, and a cluster on the other side in azimuth",
 }
-"""The decisions of the matching, by the names of the GDL input bits."""
+"""The decisions of the matching."""
 
 
 class GrlCuts(NamedTuple):

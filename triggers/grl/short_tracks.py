@@ -6,8 +6,7 @@ full track; an inner track is a coincidence of the first three.
 Source: Belle II public software, GRL trigger simulation (matching and projects modules), with its quirks:
 
 * full tracks are mapped, for the pairs with short and inner tracks, only in events with a barrel cluster;
-* what ``seklm_0`` says is that no short track points to a fired endcap KLM sector; ``seklm_1``, that one does;
-* quadrants of the endcap KLM overlap, and quadrant 3 lacks bin 35 for inner tracks;
+* quadrants of the endcap KLM overlap, and a short track can count for two;
 * forward sectors are renumbered 0 <-> 1, 2 <-> 3 before they are compared, backward ones are not;
 * full tracks veto bins for short tracks only, and only in superlayers 0 to 2; the road of soft
   positive tracks is wider than that of negative ones.
@@ -26,7 +25,7 @@ import numpy as np
 
 from daq.jit import Array, kernel
 from daq.settings import CONFIGS
-from triggers.bits import pack
+from triggers.bits import count_bits, pack
 from triggers.cdc import is_sound
 from triggers.columns import Columns
 from triggers.ecl.clusters import Clusters
@@ -39,8 +38,13 @@ from triggers.grl.azimuth import (
     to_36,
     turned_64,
 )
+from triggers.quirks import Bits, Quirk
 
-SHORT_BITS: dict[str, str] = {
+_PROJECTS = "GRL projects module; names of the menu"
+_NOT_COPIED = "it is computed, but not copied to the input of this name"
+_NO_BIN_35 = "the same, but bin 35 is missing in quadrant 3, by a slip of an index"
+
+SHORT_BITS: Bits = {
     **{f"ts_{k}": f"short tracks: {number}" for k, number in enumerate(("1", "2", "3", "more than 3"))},
     "fwd_s": "a short track into the forward endcap",
     "bwd_s": "a short track into the backward endcap",
@@ -56,15 +60,15 @@ SHORT_BITS: dict[str, str] = {
     "i2fo": "an inner and a full track, 90 degrees apart or more",
     "secl": "a short track into an endcap, with a cluster there",
     "iecl": "an inner track with an endcap cluster",
-    "seklm_0": "short tracks with an endcap KLM sector: none",
-    "seklm_1": "short tracks with an endcap KLM sector: one or more",
-    "ieklm": "an inner track with an endcap KLM sector",
-    "i2io": "two inner tracks, 90 degrees apart or more",
-    "iecl_0": "endcap clusters with an inner track: one or more",
-    "iecl_1": "endcap clusters with an inner track: more than one",
-    "ecleklm": "an endcap cluster with an endcap KLM sector",
+    "seklm_0": Quirk("short tracks with an endcap KLM sector: one", "none", _PROJECTS),
+    "seklm_1": Quirk("short tracks with an endcap KLM sector: more than one", "one or more", _PROJECTS),
+    "ieklm": Quirk("an inner track with an endcap KLM sector", _NO_BIN_35, "GRL matching module"),
+    "i2io": Quirk("two inner tracks, 90 degrees apart or more", _NOT_COPIED, _PROJECTS, is_constant=True),
+    "iecl_0": Quirk("endcap clusters with an inner track: one or more", _NOT_COPIED, _PROJECTS, is_constant=True),
+    "iecl_1": Quirk("endcap clusters with an inner track: more than one", _NOT_COPIED, _PROJECTS, is_constant=True),
+    "ecleklm": Quirk("an endcap cluster with an endcap KLM sector", _NOT_COPIED, _PROJECTS, is_constant=True),
 }
-"""The decisions, by the names of the GDL input bits; full tracks are those of the 2D finder."""
+"""The decisions; full tracks are those of the 2D finder."""
 
 
 class ShortCuts(NamedTuple):
@@ -183,7 +187,7 @@ def _find_short(layers: Array, turned: Array, tables: ShortTables) -> tuple[np.u
         )
         if seeds:
             in_2 |= seeds
-            new = turned_64(seeds, np.int64(tables.offsets[pattern, 0]) - 5)
+            new = turned_64(seeds, int(tables.offsets[pattern, 0]) - 5)
             new &= ~in_0  # the first pattern that fits a bin of superlayer 0 counts
             in_0 |= new
             if tables.endcap[pattern] and new:
@@ -202,16 +206,6 @@ def _count_runs(bins: np.uint64) -> int:
     count = 1 if bins and not ends else 0
     while ends:
         ends &= ends - np.uint64(1)
-        count += 1
-    return count
-
-
-@kernel
-def _count(bins: np.uint64) -> int:
-    """Return how many bins a set has."""
-    count = 0
-    while bins:
-        bins &= bins - np.uint64(1)
         count += 1
     return count
 
@@ -294,7 +288,7 @@ def _short_words(
         n_inner_clusters = 0
         if inner:
             near = spread_36(inner, -cuts.inner_cluster_bins, cuts.inner_cluster_bins)
-            n_inner_clusters = _count(near & (forward_clusters | backward_clusters))
+            n_inner_clusters = count_bits(np.int64(near & (forward_clusters | backward_clusters)))
         sectors_fwd = (klm_fwd[event] & 5) << 1 | (klm_fwd[event] & 10) >> 1
         sectors_bwd = klm_bwd[event]
         n_short_klm = n_inner_klm = n_cluster_klm = 0
@@ -349,8 +343,9 @@ def short_words(
     clusters : Clusters
         Of the same events.
     ideal : bool
-        Give the bits as they are meant (see this file).
+        Give the bits that are a `Quirk` as they are meant.
     cuts : ShortCuts
+        Windows.
 
     Returns
     -------

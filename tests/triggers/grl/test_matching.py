@@ -1,114 +1,30 @@
-"""The GRL against the public simulation: matching, isolated clusters, pairs, short and inner tracks; their corners."""
+"""Corners of the GRL; `test_inputs` compares all its bits with the public simulation."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
 
 from daq.event import EventBatch
 from daq.jit import Array
-from tests.triggers.vectors import GRL_SAMPLE, KLM_MASKS, assert_bits, objects_of
 from triggers.bits import flags_of
 from triggers.ecl.cells import cells
+from triggers.ecl.clusters import Clusters, find_clusters
+from triggers.ecl.ready import ReadyEcl, ready_words
 from triggers.grl.azimuth import BINS_64_OF_36
-from triggers.grl.clusters import NO_ECL_NS, Clusters, clusters_at, clusters_of_hits
-from triggers.grl.matching import CUTS, GRL_NAMES, azimuth_at, grl_words, nearest_sector
-from triggers.grl.short_tracks import SHORT_NAMES, short_tables, short_words
-
-
-class Arrays(dict):  # type: ignore[type-arg]
-    """Arrays in the precision of the file, by the names of the event model."""
-
-    size: int
-
-
-FIELDS = ("x_cm", "y_cm", "z_cm", "energy_gev", "time_ns", "tc_id", "theta_id")
-
-
-def inputs_of(table: pa.Table, dtype: type) -> tuple[Arrays, Clusters]:
-    """Return the inputs of the reference vectors."""
-    arrays = Arrays({name: table[name].to_numpy() for name in KLM_MASKS})
-    arrays.size = table.num_rows
-    for group in ("trk2d", "trk3d", "segments"):
-        arrays.update(objects_of(table, group))
-    given_clusters = objects_of(table, "clusters")
-    for named in (arrays, given_clusters):
-        named.update({name: values.astype(dtype) for name, values in named.items() if values.dtype == np.float64})
-    clusters = clusters_at(
-        given_clusters["clusters.offsets"],
-        *(given_clusters[f"clusters.{field}"] for field in FIELDS),
-        event_time_ns=np.where(table["ecl_present"].to_numpy(), table["ecl_time_ns"].to_numpy(), NO_ECL_NS),
-    )
-    return arrays, clusters
-
-
-def check_against(table: pa.Table, dtype: type) -> None:
-    """Fail unless all bits of the GRL are those of the reference."""
-    arrays, clusters = inputs_of(table, dtype)
-    assert_bits(grl_words(arrays, clusters), GRL_NAMES, table)  # type: ignore[arg-type]
-    words, malformed = short_words(arrays, clusters)  # type: ignore[arg-type]
-    assert_bits(words, SHORT_NAMES, table)
-    assert not malformed.any()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sample_of_the_public_simulation(dtype: type):
-    """Every bit of every event is that of the reference, in either precision."""
-    check_against(pq.read_table(GRL_SAMPLE), dtype)
-
-
-def test_sample_has_every_bit_set_and_unset():
-    """The sample would notice a bit that is stuck."""
-    table = pq.read_table(GRL_SAMPLE)
-    for name in (*GRL_NAMES, *SHORT_NAMES):
-        assert 4 <= table[name].to_numpy().sum() < table.num_rows - 4, name
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_all_vectors_of_the_public_simulation(shared: Path, dtype: type):
-    """Every bit of all 3,800 events is that of the reference."""
-    table = pq.read_table(shared / "data" / "l1_grl_vectors.parquet")
-    assert table.num_rows == 3800
-    check_against(table, dtype)
-
-
-def check_clusters(table: pa.Table) -> None:
-    """Fail unless the clusters of the hits are those of the reference, and so are the pairs of them."""
-    hits, expected = objects_of(table, "tc"), objects_of(table, "clusters")
-    found = clusters_of_hits(hits["tc.offsets"], hits["tc.id"], hits["tc.energy_gev"], hits["tc.time_ns"])
-    assert_array_equal(found.offsets, expected["clusters.offsets"])
-    n = found.offsets[-1]
-    assert_array_equal(found.cell[:n], expected["clusters.tc_id"])
-    assert_array_equal(found.theta_id[:n], expected["clusters.theta_id"])
-    assert_allclose(found.energy_gev[:n], expected["clusters.energy_gev"], rtol=1e-12)
-    assert_allclose(found.time_ns[:n], expected["clusters.time_ns"], rtol=0, atol=1e-9)
-    phi_deg = np.degrees(np.arctan2(expected["clusters.y_cm"], expected["clusters.x_cm"])) % 360.0
-    assert_array_equal(found.azimuth_bin[:n], np.floor(phi_deg / 10.0))
-    has_hits = np.diff(hits["tc.offsets"]) > 0
-    assert_array_equal(found.event_time_ns, np.where(has_hits, table["event_time_ns"].to_numpy(), NO_ECL_NS))
-    words = grl_words(EventBatch(table.num_rows, {}), found)
-    for name in ("d3", "d5", "d7"):
-        assert_array_equal(flags_of(words, GRL_NAMES.index(name)), table[name].to_numpy())
-
-
-def test_clusters_of_all_vectors(shared: Path):
-    """Clusters, the time of the event and the pair bits of all 4,000 events are those of the ECL simulation."""
-    check_clusters(pq.read_table(shared / "data" / "l1_ecl_vectors.parquet"))
+from triggers.grl.matching import CUTS, GRL_BITS, azimuth_at, grl_words, nearest_sector
+from triggers.grl.short_tracks import SHORT_BITS, short_tables, short_words
 
 
 def no_clusters(n_events: int = 1) -> Clusters:
     """Return the clusters of events without any."""
     none = np.zeros(0)
-    return clusters_of_hits(np.zeros(n_events + 1, dtype=np.int32), none.astype(np.uint16), none, none)
+    return find_clusters(np.zeros(n_events + 1, dtype=np.int32), none.astype(np.uint16), none, none)[0]
 
 
 def event(**groups: dict[str, Any] | list[int]) -> EventBatch:
@@ -121,28 +37,35 @@ def event(**groups: dict[str, Any] | list[int]) -> EventBatch:
     return EventBatch(1, arrays)
 
 
-def bits_of(batch: EventBatch, clusters: Clusters | None = None) -> tuple[dict[str, bool], bool]:
+def bits_of(
+    batch: EventBatch, clusters: Clusters | None = None, *, ideal: bool = False
+) -> tuple[dict[str, bool], bool]:
     """Return the bits of one event, and whether it is malformed."""
     clusters = clusters or no_clusters()
     matched = grl_words(batch, clusters)
-    short, malformed = short_words(batch, clusters)
-    bits = {name: bool(flags_of(matched, i)[0]) for i, name in enumerate(GRL_NAMES)}
-    return bits | {name: bool(flags_of(short, i)[0]) for i, name in enumerate(SHORT_NAMES)}, bool(malformed[0])
+    short, malformed = short_words(batch, clusters, ideal=ideal)
+    bits = {name: bool(flags_of(matched, i)[0]) for i, name in enumerate(GRL_BITS)}
+    return bits | {name: bool(flags_of(short, i)[0]) for i, name in enumerate(SHORT_BITS)}, bool(malformed[0])
 
 
 def clusters_on(cell_ids: list[int], energy_gev: float = 1.5) -> Clusters:
     """Return clusters of one event in the middle of cells."""
     chosen = np.array(cell_ids, dtype=np.int64)
-    xyz_cm = cells().xyz_cm[chosen]
-    return clusters_at(
-        np.array([0, chosen.size]),
-        *xyz_cm.T.copy(),
-        np.full(chosen.size, energy_gev),
-        np.zeros(chosen.size),
-        chosen,
-        cells().theta_id[chosen],
-        np.zeros(1),
+    x_cm, y_cm, z_cm = cells().xyz_cm[chosen].T
+    objects = ReadyEcl(
+        offsets=np.array([0, chosen.size]),
+        x_cm=x_cm,
+        y_cm=y_cm,
+        z_cm=z_cm,
+        energy_gev=np.full(chosen.size, energy_gev),
+        time_ns=np.zeros(chosen.size),
+        tc_id=chosen,
+        theta_id=cells().theta_id[chosen],
+        ecl_words=np.zeros((1, 4), dtype=np.uint32),
+        ecl_present=np.array([True]),
+        ecl_time_ns=np.zeros(1),
     )
+    return ready_words(objects)[0]
 
 
 def test_empty_event_has_one_bit():
@@ -230,7 +153,7 @@ def segments_of(bins: tuple[int, ...]) -> list[int]:
 def test_each_pattern_is_a_short_track_anywhere(seed: int):
     """All patterns are found at any azimuth; an earlier pattern can only take the same bins, so flags are its own."""
     tables = short_tables()
-    for offsets, endcap in zip(tables.offsets, tables.endcap, strict=True):
+    for offsets, endcap in zip(tables.offsets.astype(int) - 5, tables.endcap, strict=True):
         bins = (seed + offsets[0], seed + offsets[1], seed, seed + offsets[2], seed + offsets[3])
         bits, malformed = bits_of(event(segments=segments_of(bins)))
         assert bits["ts_0"] and not malformed
@@ -271,6 +194,25 @@ def test_forward_sectors_are_renumbered(mask: str, sector: int):
     assert fired == [sector]
 
 
+def inner_and_cluster(quadrant_bin: int) -> tuple[EventBatch, Clusters]:
+    """Return an inner track and an endcap cluster about a 36-bin, with backward sector 3 of the endcap KLM fired."""
+    place = quadrant_bin * 64 // 36 + 1
+    arrays = event(segments=segments_of((place, place, place, place + 30, place + 30))).arrays()
+    backward = [k for k in range(513, 577) if clusters_on([k]).azimuth_bin[0] == quadrant_bin]
+    return EventBatch(1, arrays | {"eklm_mask_bwd": np.array([0b1000])}), clusters_on(backward[:1])
+
+
+def test_ideal_quadrant_3_has_bin_35():
+    """With a cluster and an inner track in bin 35 the missing bin shows; in bin 30 nothing is missing."""
+    for number, lost in ((35, True), (30, False)):
+        batch, clusters = inner_and_cluster(number)
+        belle2, ideal = bits_of(batch, clusters)[0], bits_of(batch, clusters, ideal=True)[0]
+        assert ideal["ieklm"] and ideal["ecleklm"]
+        assert belle2["ieklm"] != lost
+        assert belle2["iecl"] and ideal["iecl"] and ideal["iecl_0"] and not ideal["iecl_1"]
+        assert not belle2["iecl_0"] and not belle2["ecleklm"]
+
+
 tracks_2d = st.lists(st.tuples(st.floats(width=32), st.floats(width=32)), max_size=6)
 
 
@@ -296,9 +238,10 @@ def test_whatever_comes_is_survived(
         },
     )
     energy = np.full(len(hits), 0.5, dtype=np.float32)
-    clusters = clusters_of_hits(
-        np.array([0, len(hits)]), np.array(hits, dtype=np.uint16), energy, np.full_like(energy, np.nan)
+    clusters, _, _ = find_clusters(
+        np.array([0, len(hits)]), np.array(hits, dtype=np.uint16), energy, np.zeros_like(energy)
     )
+    clusters.time_ns[:] = np.nan
     bits, malformed = bits_of(batch, clusters)
     assert malformed == any(segment > 2335 for segment in segments)
     assert bits["seklm_0"] != bits["seklm_1"]
