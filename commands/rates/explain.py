@@ -165,7 +165,7 @@ def text(record: Record) -> str:
     out.append(f"Level 1: {'accept' if record['l1_accept'] else 'reject'}{reason}")
     if (run := record["in_the_run"]) is not None:
         out += _wrapped(f"In the run: {run['outcome']}, accepted by {', '.join(run['lines_that_accept']) or 'no line'}")
-    return "\n".join(out) + "\n"
+    return "\n".join(out)
 
 
 def _decision(record: Record) -> str:
