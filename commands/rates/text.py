@@ -51,10 +51,9 @@ def _head(record: Record) -> str:
     if unit == "%":
         said.append("What a file holds has a rate only by --luminosity and --cross-section.")
     elif record["rate_of_one_event"]:
-        one = record["rate_of_one_event"]
-        said.append(
-            f"One event stands for {one:.3g} Hz; the rate of a line that saw none is below {3 * one:.2g} Hz (95 % CL)."
-        )
+        one, are_equal = record["rate_of_one_event"], record["sum_of_weights"] == record["events"]
+        none = f"; the rate of a line that saw none is below {3 * one:.2g} Hz (95 % CL)" if are_equal else ""
+        said.append(f"One event{'' if are_equal else ' of weight 1'} stands for {one:.3g} Hz{none}.")
     if record["level"] == "l1":
         said.append("Rates are free of dead time by definition: every event is decided as if it came alone.")
     if (run := record["run"]) is not None:

@@ -276,6 +276,7 @@ def test_bad_targets_are_refused(run: Path, config: Path, tmp_path: Path):
         tmp_path / "ids.parquet"
     )
     cells.with_columns(weight=float("nan")).write_parquet(tmp_path / "nan.parquet")
+    cells.with_columns(weight=0.0).write_parquet(tmp_path / "zero.parquet")
     cells.clear().write_parquet(tmp_path / "empty.parquet")
     for target, words_of_it in (
         (tmp_path / "no", "no such"),
@@ -286,6 +287,7 @@ def test_bad_targets_are_refused(run: Path, config: Path, tmp_path: Path):
         (tmp_path / "cut.parquet", "Parquet"),
         (tmp_path / "ids.parquet", "lacks the field energy_gev"),
         (tmp_path / "nan.parquet", "event 0, weight"),
+        (tmp_path / "zero.parquet", "must not sum to 0"),
         (tmp_path / "empty.parquet", "no events"),
     ):
         with pytest.raises(InputError, match=words_of_it):
