@@ -62,7 +62,7 @@ def of_books(directory: Path, run: RunFile, n_events: int | None, level: Level) 
     if not chosen:
         raise InputError("there is no event to count", file=directory)
     books = Books(directory, run, chosen, len(chosen) == len(records))
-    sections = _read(directory / SECTIONS)
+    sections = read_table(directory / SECTIONS)
     span_s = float((sections["end_s"] - sections["begin_s"]).sum())
     delivered = sections["delivered_fb"]
     dead = {
@@ -92,7 +92,7 @@ def _trigger_words(books: Books, n_lines: int) -> Iterator[Chunk]:
     n_words, n_processes = -(-n_lines // 64), len(books.run.about["process_names"])
     words, raw_words = ([f"{label}_{i}" for i in range(n_words)] for label in ("l1_word", "l1_raw_word"))
     for part in trigger_word_parts(books.directory):
-        table = _read(part).filter(pl.col("event") < books.end)
+        table = read_table(part).filter(pl.col("event") < books.end)
         if not table.height:
             return
         missing = [name for name in (*words, *raw_words, "process", "weight") if name not in table.columns]
@@ -130,7 +130,7 @@ def _kept_events(books: Books, lines: list[str]) -> Iterator[Chunk]:
     """Yield the decisions of the HLT on the events that it kept, part by part."""
     columns = [[f"{label}_{line}" for line in lines] for label in ("hlt_raw", "hlt")]
     for part in event_parts(books.directory):
-        table = _read(part, ["event", "process", "weight", *columns[0], *columns[1]])
+        table = read_table(part, ["event", "process", "weight", *columns[0], *columns[1]])
         table = table.filter(pl.col("event") < books.end)
         raw, accepted = (table.select(names).to_numpy().T for names in columns)
         yield Chunk(
@@ -141,7 +141,8 @@ def _kept_events(books: Books, lines: list[str]) -> Iterator[Chunk]:
         )
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+def read_table(path: Path, columns: list[str] | None = None) -> pl.DataFrame:
+    """Read a table of a run; raise `InputError` if it is missing or damaged."""
     try:
         return pl.read_parquet(path, columns=columns, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:

@@ -91,7 +91,7 @@ def _write(result: Record, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         result["files"] = [str(path) for path in write_figures(result, out)]
-        (out / "rates.txt").write_text(tables(result, in_full=True), encoding="utf-8")
+        (out / "rates.txt").write_text(tables(result, in_full=True) + "\n", encoding="utf-8")
         (out / "rates.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be written: {error.strerror or error}", file=out, key="--out") from None

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 import chain
+from commands.rates.books import read_table
 from commands.rates.primitives import PrimitiveFile
 from commands.rates.sources import (
     file_settings,
@@ -127,7 +128,7 @@ def _check_line(line: str, menu: L1Menu) -> None:
 def _in_the_run(directory: Path, event: int, lines: list[str]) -> Record:
     """Return what the books of the run say of an event."""
     for part in trigger_word_parts(directory):
-        row = pl.scan_parquet(part, glob=False).filter(pl.col("event") == event).collect()
+        row = read_table(part).filter(pl.col("event") == event)
         if row.height:
             accepting = [name for i, name in enumerate(lines) if row[f"l1_word_{i // 64}"][0] >> i % 64 & 1]
             return {"outcome": Outcome(row["outcome"][0]).name.lower(), "lines_that_accept": accepting}
@@ -165,19 +166,21 @@ def text(record: Record) -> str:
     out.append(f"Level 1: {'accept' if record['l1_accept'] else 'reject'}{reason}")
     if (run := record["in_the_run"]) is not None:
         out += _wrapped(f"In the run: {run['outcome']}, accepted by {', '.join(run['lines_that_accept']) or 'no line'}")
-    return "\n".join(out) + "\n"
+    return "\n".join(out)
 
 
 def _decision(record: Record) -> str:
-    if not record["fired"]:
-        return f"{record['line']} did not fire: no product holds."
-    prescale = record["prescale"]
+    line, prescale = record["line"], record["prescale"]
+    fired = f"{line} fired" if record["fired"] else f"{line} did not fire: no product holds"
     if prescale == 0:
-        return f"{record['line']} fired, but it is switched off (prescale 0)."
+        return f"{fired}; it is switched off (prescale 0)."
     if prescale == 1:
-        return f"{record['line']} fired and accepts: it has no prescale."
-    kept = "keeps this event: it accepts" if record["prescale_keeps_event"] else "does not keep this event"
-    return f"{record['line']} fired, and its prescale of 1 in {prescale:,} (a hash of line and event) {kept}."
+        return f"{fired}; it has no prescale{', so it accepts' if record['fired'] else ''}."
+    kept = f"{'keeps' if record['prescale_keeps_event'] else 'does not keep'} this event"
+    return (
+        f"{fired}; its prescale of 1 in {prescale:,}, a hash of line and event, {kept}"
+        f"{', so it accepts' if record['accepted_by_line'] else ''}."
+    )
 
 
 def _literal(literal: Record) -> str:

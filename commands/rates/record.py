@@ -94,6 +94,8 @@ def _scale(counted: Counted, events: Array, luminosity: float | None, cross_sect
         factor = 1.0 if wanted is None or had is None else wanted / had
         return Scale("Hz", factor / counted.seconds, wanted)
     whole = events.sum(axis=0)
+    if whole[0] == 0:
+        raise InputError("must not sum to 0", key="weight", value=0.0)
     if luminosity is None or cross_section_nb is None:
         return Scale("%", 100.0, None, whole)
     return Scale("Hz", cross_section_nb * _NB_CM2 * luminosity, luminosity, whole)

@@ -24,10 +24,11 @@ def tables(record: Record, *, in_full: bool = False) -> str:
     parts = [_head(record)]
     if len(menus) == 1 or in_full:
         parts += [_lines(menu, record) for menu in menus]
-    parts += [_differences(difference, record["unit"]) for difference in record["differences"]]
+    for number, difference in enumerate(record["differences"], start=1):
+        parts.append(_differences(difference, _letter(number), record["unit"]))
     if record["unit"] == "Hz":
         parts.append(_processes(record))
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def pair(estimate: Record) -> str:
@@ -50,10 +51,9 @@ def _head(record: Record) -> str:
     if unit == "%":
         said.append("What a file holds has a rate only by --luminosity and --cross-section.")
     elif record["rate_of_one_event"]:
-        one = record["rate_of_one_event"]
-        said.append(
-            f"One event stands for {one:.3g} Hz; the rate of a line that saw none is below {3 * one:.2g} Hz (95 % CL)."
-        )
+        one, are_equal = record["rate_of_one_event"], record["sum_of_weights"] == record["events"]
+        none = f"; the rate of a line that saw none is below {3 * one:.2g} Hz (95 % CL)" if are_equal else ""
+        said.append(f"One event{'' if are_equal else ' of weight 1'} stands for {one:.3g} Hz{none}.")
     if record["level"] == "l1":
         said.append("Rates are free of dead time by definition: every event is decided as if it came alone.")
     if (run := record["run"]) is not None:
@@ -99,7 +99,12 @@ def _by_rate(line: Record) -> tuple[float, float]:
     return -line["prescaled"]["value"], -line["raw"]["value"]
 
 
-def _differences(difference: Record, unit: str) -> str:
+def _letter(number: int) -> str:
+    """Return what a menu is called where several are compared: A is the first, with which the others are compared."""
+    return chr(ord("A") + number) if number < 26 else f"M{number + 1}"
+
+
+def _differences(difference: Record, letter: str, unit: str) -> str:
     changed = [line for line in difference["lines"] if line["difference"]["error"]]
     changed.sort(key=lambda line: -abs(line["difference"]["value"]))
     rows = [[line["line"], *(pair(line[name]) for name in ("a", "b", "difference"))] for line in changed]
@@ -113,14 +118,14 @@ def _differences(difference: Record, unit: str) -> str:
     same = len(difference["lines"]) - len(changed)
     accepts = difference["accepts"]
     both, only_a, only_b = (pair(accepts[name]) for name in ("both", "only_a", "only_b"))
-    a, b = f"A = {difference['a']}", f"B = {difference['b']}"
-    said = f"Accepted by both {both}, by A alone {only_a}, by B alone {only_b} {unit}."
+    said = f"Accepted by both {both}, by A alone {only_a}, by {letter} alone {only_b} {unit}."
     if same:
         said += f" {same} lines accept the same events in both."
     if silent:
         said += f" {len(silent)} lines of one menu alone accept none."
-    headings = ["line", "A", "B", "B - A"]
-    return _table(f"{a}, {b} on the same events [{unit}]", headings, rows, total) + "\n" + textwrap.fill(said, WIDTH)
+    title = f"A = {difference['a']}, {letter} = {difference['b']} on the same events [{unit}]"
+    table = _table(title, ["line", "A", letter, f"{letter} - A"], rows, total)
+    return f"{table}\n{textwrap.fill(said, WIDTH)}"
 
 
 def _processes(record: Record) -> str:
@@ -129,7 +134,8 @@ def _processes(record: Record) -> str:
     for group in (menus[i : i + _MENUS_A_TABLE] for i in range(0, len(menus), _MENUS_A_TABLE)):
         headings = ["process", _whole(record)]
         for menu in group:
-            headings += [f"accepted, {menu['label']}" if len(menus) > 1 else "accepted", "efficiency [%]"]
+            which = f", {_letter(menus.index(menu))}" if len(menus) > 1 else ""
+            headings += [f"accepted{which}", "efficiency [%]"]
         rows = []
         for i, first in enumerate(group[0]["by_process"]):
             row = [first["process"], pair(first["collisions"])]
@@ -147,7 +153,7 @@ def _named(what: str, names: Sequence[str]) -> str:
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] = ()) -> str:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title, title_justify="left", title_style="")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for place, heading in enumerate(headings):  # names may be folded, numbers may not
         width = max((len(row[place]) for row in (*rows, total) if row), default=0) if place else None
         table.add_column(heading, justify="right" if place else "left", overflow="fold", min_width=width)
@@ -159,4 +165,4 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], t
     screen = Console(file=io.StringIO(), width=WIDTH, color_system=None)
     screen.print(table)
     text: str = screen.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip())
+    return "\n".join([textwrap.fill(title, WIDTH), *(line.rstrip() for line in text.splitlines() if line.strip())])

@@ -218,7 +218,7 @@ def test_the_command_prints_tables_and_json(run: Path):
     assert printed.returncode == 0, printed.stderr
     assert max(map(len, printed.stdout.splitlines())) <= WIDTH
     result = summary_of(darkline("rates", run, "--json"))
-    assert printed.stdout.rstrip() == tables(result).rstrip()
+    assert printed.stdout == tables(result) + "\n"
     for line in result["menus"][0]["lines"]:
         assert line["line"] in printed.stdout
     assert "free of dead time" in printed.stdout
@@ -249,7 +249,7 @@ def test_bad_options_get_one_line_and_code_2(arguments: list[object], naming: li
 @pytest.mark.parametrize(
     ("options", "naming"),
     [
-        ({"columns": ["design"]}, "--column = 'design'"),
+        ({"columns": ["design"]}, "column = 'design'"),
         ({"luminosity": float("nan")}, "--luminosity = nan: must be positive"),
         ({"cross_section_nb": 1.0}, "--cross-section"),
         ({"n_events": 0}, "--events = 0"),
@@ -276,6 +276,7 @@ def test_bad_targets_are_refused(run: Path, config: Path, tmp_path: Path):
         tmp_path / "ids.parquet"
     )
     cells.with_columns(weight=float("nan")).write_parquet(tmp_path / "nan.parquet")
+    cells.with_columns(weight=0.0).write_parquet(tmp_path / "zero.parquet")
     cells.clear().write_parquet(tmp_path / "empty.parquet")
     for target, words_of_it in (
         (tmp_path / "no", "no such"),
@@ -286,6 +287,7 @@ def test_bad_targets_are_refused(run: Path, config: Path, tmp_path: Path):
         (tmp_path / "cut.parquet", "Parquet"),
         (tmp_path / "ids.parquet", "lacks the field energy_gev"),
         (tmp_path / "nan.parquet", "event 0, weight"),
+        (tmp_path / "zero.parquet", "must not sum to 0"),
         (tmp_path / "empty.parquet", "no events"),
     ):
         with pytest.raises(InputError, match=words_of_it):
