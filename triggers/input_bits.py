@@ -10,16 +10,20 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from daq.settings import CONFIGS
-from triggers import inputs
 from triggers.gdl.ftdl import Product, without
 from triggers.gdl.menu import L1Menu
-from triggers.inputs import INPUT_NAMES
+from triggers.inputs import INPUT_MEANINGS, QUIRKS, SUB_TRIGGERS, Quirks
 
-_CONSTANT: dict[str, str] = {"veto": "made from the beam clock of a run, not from primitives"} | getattr(
-    inputs, "CONSTANT_INPUTS", {}
-)
-_UNKNOWN = "no sub-trigger makes it here"
 _PLACEHOLDER = re.compile(r"inp[0-9]+")
+
+
+class Origin(NamedTuple):
+    """Where an input bit comes from."""
+
+    sub_trigger: str
+    meaning: str
+    constant: str | None
+    """Why it is always 0, None if it is computed."""
 
 
 class InputBit(NamedTuple):
@@ -47,28 +51,34 @@ class Explanation(NamedTuple):
 
 
 @functools.cache
-def known_bits() -> dict[str, tuple[str, str]]:
-    """Return name -> (sub-trigger, meaning) of the input bits of public menus."""
-    with (CONFIGS / "detector" / "l1_input_bits.csv").open(encoding="utf-8") as file:
-        return {row["name"]: (row["sub_trigger"], row["meaning"]) for row in csv.DictReader(file)}
+def _not_computed() -> dict[str, Origin]:
+    """Return the input bits of public menus that are not computed."""
+    with (CONFIGS / "detector" / "l1_inputs_not_computed.csv").open(encoding="utf-8") as file:
+        return {row.pop("name"): Origin(*row.values()) for row in csv.DictReader(file)}
 
 
-def why_constant(name: str) -> str | None:
-    """Return why an input bit is always 0 on a file, None if it is computed."""
-    return _CONSTANT.get(name) or (None if name in INPUT_NAMES else _UNKNOWN)
+def origin_of(name: str, quirks: Quirks = "belle2") -> Origin:
+    """Return where an input bit comes from; any name, with the switch of `triggers.quirks`."""
+    if name == "veto":
+        return Origin("GDL", "injection veto", "it follows from the beam clock of a run, not from primitives")
+    if name in INPUT_MEANINGS:
+        meaning, quirk = INPUT_MEANINGS[name], QUIRKS.get(name)
+        if quirk is None or quirks == "ideal":
+            return Origin(SUB_TRIGGERS[name], meaning, None)
+        if quirk.is_constant:
+            return Origin(SUB_TRIGGERS[name], meaning, f"{quirk.belle2} ({quirk.source})")
+        return Origin(SUB_TRIGGERS[name], f"{meaning}; in the public simulation: {quirk.belle2}", None)
+    what = "placeholder" if _PLACEHOLDER.fullmatch(name) else "not known"
+    return _not_computed().get(name, Origin("-", what, "no sub-trigger makes it here"))
 
 
-def explain(menu: L1Menu, names: Iterable[str]) -> Explanation:
+def explain(menu: L1Menu, names: Iterable[str], quirks: Quirks = "belle2") -> Explanation:
     """Return what there is to say of the input bits ``names`` and of the lines of a menu."""
     users: dict[str, list[str]] = defaultdict(list)
     for line, products in zip(menu.lines, menu.sums, strict=True):
         for bit in sorted({bit for product in products for bit, _ in product}):
             users[bit].append(line.name)
-    bits = []
-    for name in dict.fromkeys(names):
-        unknown = ("-", "placeholder" if _PLACEHOLDER.fullmatch(name) else "not known")
-        sub_trigger, meaning = known_bits().get(name, unknown)
-        bits.append(InputBit(name, sub_trigger, meaning, why_constant(name), tuple(users[name])))
+    bits = [InputBit(name, *origin_of(name, quirks), tuple(users[name])) for name in dict.fromkeys(names)]
     zero = frozenset(bit.name for bit in bits if bit.constant) | frozenset(menu.absent)
     never, always = [], []
     for line, products in zip(menu.lines, menu.sums, strict=True):

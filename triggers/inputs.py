@@ -19,32 +19,34 @@ from triggers.ecl.ready import ReadyEcl, ready_words
 from triggers.grl.matching import GRL_BITS, grl_words
 from triggers.grl.short_tracks import SHORT_BITS, short_words
 from triggers.klm import KLM_BITS, klm_words
-from triggers.quirks import NOT_SIMULATED, Bits, Quirk
+from triggers.quirks import Bits, Quirk
 
 Quirks = Literal["belle2", "ideal"]
 """Whether the bits are those of the public simulation, or what they mean where that is known: `triggers.quirks`."""
 
-_PARTS = (ECL_BITS, CDC_BITS, KLM_BITS, GRL_BITS, SHORT_BITS)
+_PARTS: tuple[tuple[str, Bits], ...] = (
+    ("ECL", ECL_BITS),
+    ("CDC", CDC_BITS),
+    ("KLM", KLM_BITS),
+    ("GRL", GRL_BITS),
+    ("GRL", SHORT_BITS),
+)
+_BITS: Bits = {name: says for _, part in _PARTS for name, says in part.items()}
 
-_BITS: Bits = {name: says for part in _PARTS for name, says in part.items()}
+SUB_TRIGGERS: dict[str, str] = {name: label for label, part in _PARTS for name in part}
+"""The sub-trigger that makes each input bit."""
 
 QUIRKS: dict[str, Quirk] = {name: says for name, says in _BITS.items() if isinstance(says, Quirk)}
 """Input bits that the public simulation does not give as they are meant."""
 
 INPUT_MEANINGS: dict[str, str] = {
     **{name: says.ideal if isinstance(says, Quirk) else says for name, says in _BITS.items()},
-    "veto": "injection veto, for the timing to fill",
+    "veto": "injection veto",
 }
 """The input bits that there are, and what each means; for what some say with "belle2" see `QUIRKS`."""
 
 INPUT_NAMES: tuple[str, ...] = tuple(INPUT_MEANINGS)
 """Their names, in the order of the planes."""
-
-CONSTANT_INPUTS: dict[str, str] = {
-    **NOT_SIMULATED,
-    **{name: f"{quirk.belle2} ({quirk.source})" for name, quirk in QUIRKS.items() if quirk.is_constant},
-}
-"""Input bits that are held at 0 with "belle2", and why; "ideal" computes those that are in `QUIRKS`."""
 
 
 def input_planes(
@@ -99,7 +101,7 @@ def input_planes(
 
     planes = np.zeros((len(INPUT_NAMES), -(-size // 64)), dtype=np.uint64)
     first = 0
-    for bits, words in zip(_PARTS, (ecl, cdc, klm, grl_words(arrays, clusters), short), strict=True):
+    for (_, bits), words in zip(_PARTS, (ecl, cdc, klm, grl_words(arrays, clusters), short), strict=True):
         transpose_into(planes[first : first + len(bits)], words)
         first += len(bits)
     return planes, malformed | bad_tracks | bad_sectors | bad_segments

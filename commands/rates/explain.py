@@ -30,8 +30,8 @@ from daq.source.mix import Source
 from daq.spool import trigger_word_parts
 from triggers.ecl.cells import EclTable
 from triggers.gdl.menu import L1Menu
+from triggers.input_bits import origin_of
 from triggers.inputs import input_planes
-from triggers.meanings import meaning
 from triggers.why import explain
 
 Record = dict[str, Any]
@@ -95,7 +95,7 @@ def _explained(
         "logic": found.line.logic,
         "comment": found.line.comment,
         "inputs": [
-            {"bit": bit, "value": value, "meaning": meaning(bit), "held_at_0": bit in found.held}
+            {"bit": bit, "value": value, "meaning": origin_of(bit).meaning, "held_at_0": bit in found.held}
             for bit, value in found.bits.items()
         ],
         "products": [

@@ -9,24 +9,19 @@ from hypothesis import given
 from tests.triggers.gdl.test_triple import triples
 from triggers.gdl.menu import L1Menu
 from triggers.gdl.triple import Triple, write_triple
-from triggers.input_bits import explain, known_bits, used_bits, why_constant
+from triggers.input_bits import explain, origin_of, used_bits
 from triggers.inputs import INPUT_NAMES
 
 
-def test_every_computed_bit_is_known():
-    """Each has a sub-trigger and a meaning of its own; no two rows say the same."""
-    assert set(INPUT_NAMES) <= set(known_bits())
-    assert {sub_trigger for sub_trigger, _ in known_bits().values()} == {
-        "CDC", "ECL", "GRL", "KLM", "TOP", "GDL", "external",
-    }  # fmt: skip
-    assert all(meaning for _, meaning in known_bits().values())
-
-
-def test_constant_bits_say_why():
-    """What is computed is not constant, what no sub-trigger makes is."""
-    assert why_constant("ehigh") is None
-    for name in ("veto", "top_active", "some_bit_of_the_future"):
-        assert why_constant(name)
+def test_every_bit_has_an_origin():
+    """What is computed has a meaning of its own and is not constant; what no sub-trigger makes says why it is 0."""
+    computed = [origin_of(name, "ideal") for name in INPUT_NAMES if name != "veto"]
+    assert {origin.sub_trigger for origin in computed} == {"CDC", "ECL", "GRL", "KLM"}
+    assert all(origin.meaning and origin.constant is None for origin in computed)
+    meanings = [origin.meaning for origin in computed]
+    assert not {meaning for meaning in meanings if meanings.count(meaning) > 1}
+    for name in ("veto", "top_active", "i2io", "some_bit_of_the_future"):
+        assert origin_of(name).constant
 
 
 @given(triples())

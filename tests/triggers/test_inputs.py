@@ -19,7 +19,8 @@ from daq.jit import Array
 from tests.batches import random_batch
 from tests.triggers.vectors import ECL_SAMPLE, GRL_SAMPLE, TABLE, bits_of, columns_of, ready_of, sample_batch
 from triggers.bits import words_of
-from triggers.inputs import CONSTANT_INPUTS, INPUT_MEANINGS, INPUT_NAMES, QUIRKS, input_planes
+from triggers.input_bits import origin_of
+from triggers.inputs import INPUT_MEANINGS, INPUT_NAMES, QUIRKS, input_planes
 
 SAMPLES = {"ecl": ECL_SAMPLE, "grl": GRL_SAMPLE}
 N_BITS = {"ecl": 64, "grl": 127}  # of the reference that we compute: 63 and 127 bits, and bhabha2d
@@ -120,7 +121,8 @@ def test_quirks_change_the_bits_that_they_name_and_no_others(kind: str):
     shown = {"ecl": ("ecl_bha", "bha_type"), "grl": ("klm", "eklm", "seklm", "i2io", "iecl_", "ecleklm")}[kind]
     quiet = {"ieklm"}  # the reference has no event where the missing bin matters
     assert {name for name in QUIRKS if name.startswith(shown)} - quiet <= changed
-    for name in set(QUIRKS) & set(CONSTANT_INPUTS) - ({"ecl_bha", "bha_type_0"} if kind == "grl" else set()):
+    constant = {name for name, quirk in QUIRKS.items() if quirk.is_constant}
+    for name in constant - ({"ecl_bha", "bha_type_0"} if kind == "grl" else set()):
         assert not belle2[name].any(), name
 
 
@@ -129,9 +131,11 @@ def test_every_input_of_the_menus_is_computed_or_constant_with_a_reason(shared: 
     for version in ("0010", "0021", "0036"):
         lines = (shared / "data" / "gdl" / f"ftd_{version}.inp").read_text(encoding="utf-8").splitlines()
         names = {line.split()[1] for line in lines if line.strip()}
-        assert names <= set(INPUT_NAMES) | set(CONSTANT_INPUTS)
-    assert set(CONSTANT_INPUTS) & set(INPUT_NAMES) <= set(QUIRKS) <= set(INPUT_NAMES)
-    assert all(CONSTANT_INPUTS.values()) and all(INPUT_MEANINGS.values())
+        for name in names - set(INPUT_NAMES):
+            assert origin_of(name).constant, name
+            assert origin_of(name).meaning != "not known", name
+    assert set(QUIRKS) <= set(INPUT_NAMES)
+    assert all(INPUT_MEANINGS.values())
     assert INPUT_NAMES[-1] == "veto"
 
 
