@@ -177,7 +177,7 @@ def test_wrong_input_bits(tmp_path: Path, columns: dict[str, object], naming: li
 @pytest.mark.parametrize(
     ("options", "naming"),
     [
-        (["--menu", "physiks"], ["physiks", "no such L1 menu (known: physics"]),
+        (["--menu", "physiks"], ["'physiks': no such L1 menu (known: ", "physics"]),
         (["--menu", "no/such.alg"], ["such.inp: no such file"]),
         (["--menu", "no/such.toml"], ["such.toml: no such file"]),
         (["--column", "high"], ["'high'", "column"]),
