@@ -139,7 +139,9 @@ class Chain:
     def l1_stage(self) -> L1Stage:
         """Return the L1 of this run."""
         beam = self.settings.beam
-        emulator = L1Emulator(self.l1, seed=self.settings.seed, beam=beam, column=self.column)
+        emulator = L1Emulator(
+            self.l1, seed=self.settings.seed, beam=beam, column=self.column, quirks=self.settings.l1.quirks
+        )
         return L1Stage(emulator, round(beam.section_s * 1e9), Injections.of(beam.injection))
 
     def hlt_stage(self) -> HltStage:

@@ -278,7 +278,7 @@ def trigger_l1(
 
     if (not files or out is None) and (files or out or not explain):
         raise InputError("give INPUT and -o OUT", key="trigger l1")
-    described = Description.of(menu)
+    described = Description.of(menu, quirks)
     result: dict[str, Any] = {"explanation": described.record()} if explain else {}
     if explain and not as_json:
         typer.echo(f"{described.inputs()}\n{described.summary()}")

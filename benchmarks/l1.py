@@ -3,16 +3,17 @@
 ``.venv/bin/python -m benchmarks.l1 [--json FILE] [--menu ALG]``. The events are those of the demo, in blocks of 1024.
 Everything is measured in the same run, in turns: times are of this machine at this moment, ratios hold elsewhere. The
 references are numpy sorting a million random doubles (for all), numpy evaluating the menu with an array of booleans for
-each bit (for FTDL), and a plain C++ of the ECL clusters and low-multiplicity bits, ``l1_reference.cpp``, built here with
-``g++ -O3`` if there is one (for the ECL); it must decide the same, or the benchmark fails. The public simulation's own
-C++ took 59-79 us an event on the reference vectors.
+each bit (for FTDL), and a plain C++ of the ECL clusters and low-multiplicity bits, ``l1_reference.cpp``, built here
+with ``g++ -O3`` if there is one (for the ECL); it must decide the same, or the benchmark fails. The public simulation's
+own C++ took 59-79 us an event on the reference vectors.
 
 Floor, counted by hand for an event of the demo (3.8 cells, 1.7 clusters, 0.4 2D tracks, 4.9 segments):
 
 * memory: 110 bytes are read and 50 written, 15 ns at 10 GB/s; the tables, 45 kB, stay in the caches;
 * ECL: 25 operations a cell to fill and sum, 15 to see if it is a seed, 170 a cluster (two looks at 9 cells, centroid,
   azimuth), 40 a pair of clusters, 70 for 61 bits done several events at a time: 700 operations. Loops of a random
-  length and hits that are seeds or not cost a dozen wrong guesses of 15 cycles. 700 / 3 + 180 cycles: 0.17 us at 2.5 GHz;
+  length and hits that are seeds or not cost a dozen wrong guesses of 15 cycles. 700 / 3 + 180 cycles: 0.17 us at
+  2.5 GHz;
 * tracks, segments, matching: 300 operations where there is nothing but clusters, 1,000 in the fifth of events with a
   track, half a dozen wrong guesses: 0.1 us;
 * bit matrices: 11 squares of 64 x 64 bits for 64 events, 1,000 operations each on 4 words at a time: 0.02 us;

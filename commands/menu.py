@@ -11,6 +11,7 @@ from daq.errors import InputError
 from triggers.gdl.menu import L1Menu, to_toml, to_triple
 from triggers.gdl.triple import read_triple, write_triple
 from triggers.input_bits import Explanation, explain, used_bits
+from triggers.inputs import Quirks
 
 _WIDTH = 118  # of a printed line
 
@@ -22,12 +23,12 @@ class Description(NamedTuple):
     explanation: Explanation
 
     @staticmethod
-    def of(name_or_path: str) -> Description:
+    def of(name_or_path: str, quirks: Quirks = "belle2") -> Description:
         """Read a menu; raise `InputError` if it is none."""
         menu = L1Menu.load(name_or_path)
         path = Path(name_or_path)
         named = read_triple(path).inputs.values() if path.suffix == ".alg" else (*used_bits(menu), *menu.absent)
-        return Description(menu, explain(menu, named))
+        return Description(menu, explain(menu, named, quirks))
 
     def record(self) -> dict[str, Any]:
         """Return all of it for JSON."""

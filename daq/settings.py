@@ -156,6 +156,8 @@ class L1Settings(MenuSettings):
 
     column: str = "auto"
     """Prescale column of the menu by name; ``auto`` takes the one for the luminosity of ``[beam]``."""
+    quirks: Literal["belle2", "ideal"] = "belle2"
+    """Input bits as the public simulation has them, or as they are meant where that is known to differ."""
 
 
 class RunSettings(Settings):

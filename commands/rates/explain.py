@@ -85,8 +85,9 @@ def _explained(
     batch: EventBatch, settings: RunSettings, menus: Sequence[str], columns: Sequence[str], line: str
 ) -> Record:
     (lines,) = menu_lines(menus, columns, settings)
+    quirks = settings.l1.quirks
     _check_line(line, lines.menu)
-    inputs, malformed = input_planes(batch, batch.size, EclTable.for_beams(settings.beam))
+    inputs, malformed = input_planes(batch, batch.size, EclTable.for_beams(settings.beam), quirks=quirks)
     found = explain(lines, line, inputs, batch["run"], batch["event"])
     return {
         "menu": lines.menu.name,
@@ -95,7 +96,12 @@ def _explained(
         "logic": found.line.logic,
         "comment": found.line.comment,
         "inputs": [
-            {"bit": bit, "value": value, "meaning": origin_of(bit).meaning, "held_at_0": bit in found.held}
+            {
+                "bit": bit,
+                "value": value,
+                "meaning": origin_of(bit, quirks).meaning,
+                "held_at_0": bit in found.held,
+            }
             for bit, value in found.bits.items()
         ],
         "products": [

@@ -20,7 +20,7 @@ from commands.rates.primitives import PrimitiveFile
 from daq.errors import InputError, naming
 from daq.event import Array, EventBatch
 from daq.run_directory import RUN, SUMMARY, RunFile, read_run
-from daq.settings import BeamSettings, RunSettings, read_json
+from daq.settings import RunSettings, read_json
 from daq.source.mix import MixSource, Source
 from triggers.bits import planes_of_flags
 from triggers.ecl.cells import EclTable
@@ -125,7 +125,7 @@ def of_file(path: Path, menus: Sequence[str], columns: Sequence[str], n_events: 
     return Counted(
         title=f"file {path}",
         n_events=wanted,
-        chunks=_decided(file.batches(CHUNK, wanted), lines, settings.beam),
+        chunks=_decided(file.batches(CHUNK, wanted), lines, settings),
         menus=tuple(_in_use(each) for each in lines),
         process_names=(path.stem,),
         seconds=None,
@@ -192,7 +192,7 @@ def _of_source(title: str, settings: RunSettings, source: Source, n_events: int,
     return Counted(
         title=title,
         n_events=n_events,
-        chunks=_decided(batches, lines, settings.beam),
+        chunks=_decided(batches, lines, settings),
         menus=tuple(_in_use(each) for each in lines),
         process_names=source.process_names,
         seconds=seconds,
@@ -200,11 +200,11 @@ def _of_source(title: str, settings: RunSettings, source: Source, n_events: int,
     )
 
 
-def _decided(batches: Iterator[EventBatch], lines: Sequence[MenuLines], beam: BeamSettings) -> Iterator[Chunk]:
+def _decided(batches: Iterator[EventBatch], lines: Sequence[MenuLines], settings: RunSettings) -> Iterator[Chunk]:
     """Yield the decisions of all menus; the input bits of an event are made once."""
-    table = EclTable.for_beams(beam)
+    table = EclTable.for_beams(settings.beam)
     for batch in batches:
-        inputs, malformed = input_planes(batch, batch.size, table)
+        inputs, malformed = input_planes(batch, batch.size, table, quirks=settings.l1.quirks)
         decisions = tuple(each.decide(inputs, batch["run"], batch["event"]) for each in lines)
         forced = _without_line(malformed, decisions[0]) if malformed.any() else 0
         yield Chunk(batch["process"], batch["weight"].astype(np.float64), decisions, forced)
