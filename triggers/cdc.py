@@ -13,8 +13,8 @@ import numpy as np
 
 from daq.jit import Array, kernel
 from triggers.bits import pack
-from triggers.columns import Columns
 from triggers.grl.azimuth import any_within
+from triggers.primitives import Primitives
 from triggers.quirks import Bits
 
 _NUMBERS = ("1", "2", "3", "more than 3")
@@ -52,9 +52,6 @@ class CdcCuts(NamedTuple):
     open30_bins: tuple[int, int] = (3, 33)
 
 
-CUTS = CdcCuts()
-
-
 @kernel
 def momentum_bin(omega_per_cm: float, cot_theta: float, cuts: CdcCuts) -> int:
     """Return the momentum of a neural track in the trigger's arithmetic [0.1 GeV]; -1 where it overflows.
@@ -76,46 +73,39 @@ def is_sound(phi0: float, omega: float) -> bool:
 
 
 @kernel
-def _cdc_words(
-    offsets_2d: Array,
-    phi0_2d: Array,
-    omega_2d: Array,
-    offsets_3d: Array,
-    phi0_3d: Array,
-    omega_3d: Array,
-    z0_3d_cm: Array,
-    cot_theta_3d: Array,
-    offsets_nn: Array,
-    phi0_nn: Array,
-    omega_nn: Array,
-    z0_nn_cm: Array,
-    cot_theta_nn: Array,
-    cdc_t0: Array,
-    cuts: CdcCuts,
-    words: Array,
-    malformed: Array,
-) -> None:
+def cdc_words(primitives: Primitives, cuts: CdcCuts, words: Array, malformed: Array) -> None:
+    """Fill the (N,) words of `CDC_BITS`.
+
+    An event is malformed if a track has an azimuth beyond 2 pi, a curvature of 1/cm or more, or a number that is not
+    finite; that track is ignored.
+    """
+    phi0_2d, omega_2d = primitives.trk2d_phi0, primitives.trk2d_omega
+    z0_3d_cm, z0_nn_cm = primitives.trk3d_z0_cm, primitives.trknn_z0_cm
+    omega_nn, cot_theta_nn = primitives.trknn_omega, primitives.trknn_cot_theta
     for event in range(words.size):
         n_2d = n_3d = n_neural = 0
         single = False
         pairs = np.uint64(0)  # bit = difference of azimuth bins
-        for i in range(offsets_2d[event], offsets_2d[event + 1]):
+        for i in range(primitives.trk2d_offsets[event], primitives.trk2d_offsets[event + 1]):
             if not is_sound(phi0_2d[i], omega_2d[i]):
                 malformed[event] = True
                 continue
             n_2d += 1
             bin_i = math.trunc(phi0_2d[i] * 18.0 / math.pi)
-            for j in range(offsets_2d[event], i):
+            for j in range(primitives.trk2d_offsets[event], i):
                 if is_sound(phi0_2d[j], omega_2d[j]):
                     difference = abs(bin_i - math.trunc(phi0_2d[j] * 18.0 / math.pi))
                     pairs |= np.uint64(1) << np.uint64(min(difference, 63))
-        for i in range(offsets_3d[event], offsets_3d[event + 1]):
-            if not (is_sound(phi0_3d[i], omega_3d[i]) and math.isfinite(z0_3d_cm[i] + cot_theta_3d[i])):
+        for i in range(primitives.trk3d_offsets[event], primitives.trk3d_offsets[event + 1]):
+            if not (
+                is_sound(primitives.trk3d_phi0[i], primitives.trk3d_omega[i])
+                and math.isfinite(z0_3d_cm[i] + primitives.trk3d_cot_theta[i])
+            ):
                 malformed[event] = True
                 continue
             n_3d += abs(z0_3d_cm[i]) < cuts.z_3d_cm
-        for i in range(offsets_nn[event], offsets_nn[event + 1]):
-            if not (is_sound(phi0_nn[i], omega_nn[i]) and math.isfinite(z0_nn_cm[i] + cot_theta_nn[i])):
+        for i in range(primitives.trknn_offsets[event], primitives.trknn_offsets[event + 1]):
+            if not (is_sound(primitives.trknn_phi0[i], omega_nn[i]) and math.isfinite(z0_nn_cm[i] + cot_theta_nn[i])):
                 malformed[event] = True
                 continue
             n_neural += abs(z0_nn_cm[i]) < cuts.z_neural_cm
@@ -144,48 +134,6 @@ def _cdc_words(
                 any_within(pairs, cuts.b2b7_bins),  # cdc_b2b7
                 any_within(pairs, cuts.b2b9_bins),  # cdc_b2b9
                 any_within(pairs, cuts.open30_bins),  # f2f30
-                cdc_t0[event] != 0,  # cdc_active
+                primitives.cdc_t0[event] != 0,  # cdc_active
             )
         )
-
-
-def cdc_words(columns: Columns, cuts: CdcCuts = CUTS) -> tuple[Array, Array]:
-    """Return the CDC decisions of each event, and which events are malformed.
-
-    Parameters
-    ----------
-    columns : Columns
-        See `triggers.columns`.
-    cuts : CdcCuts
-        Cuts and windows.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is entry i of `CDC_BITS`.
-    malformed : (N,) bool
-        A track has an azimuth beyond 2 pi, a curvature of 1/cm or more, or a number that is not finite; it is ignored.
-    """
-    offsets = columns["trk2d.offsets"]
-    words: Array = np.empty((offsets.size - 1, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
-    _cdc_words(
-        offsets,
-        columns["trk2d.phi0"],
-        columns["trk2d.omega"],
-        columns["trk3d.offsets"],
-        columns["trk3d.phi0"],
-        columns["trk3d.omega"],
-        columns["trk3d.z0_cm"],
-        columns["trk3d.cot_theta"],
-        columns["trknn.offsets"],
-        columns["trknn.phi0"],
-        columns["trknn.omega"],
-        columns["trknn.z0_cm"],
-        columns["trknn.cot_theta"],
-        columns["cdc_t0"],
-        cuts,
-        words[:, 0],
-        malformed,
-    )
-    return words, malformed

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from daq.errors import EventError
-from daq.event import Array, EventBatch
+from daq.event import EventBatch
+from daq.jit import Array, kernel
 from triggers.bits import transpose_into
-from triggers.cdc import CDC_BITS, cdc_words
-from triggers.columns import checked
-from triggers.ecl.cells import EclTable
-from triggers.ecl.clusters import find_clusters
-from triggers.ecl.decisions import ECL_BITS, ecl_words
+from triggers.cdc import CDC_BITS, CdcCuts, cdc_words
+from triggers.ecl.cells import Cells, EclTable, cells
+from triggers.ecl.clusters import TANGENTS, ClusterCuts, Clusters, find_clusters
+from triggers.ecl.counts import CountCuts
+from triggers.ecl.decisions import ECL_BITS, EclCuts, ecl_words
 from triggers.ecl.ready import ReadyEcl, ready_words
-from triggers.grl.matching import GRL_BITS, grl_words
-from triggers.grl.short_tracks import SHORT_BITS, short_words
-from triggers.klm import KLM_BITS, klm_words
+from triggers.grl.matching import GRL_BITS, CellDirections, GrlCuts, cell_directions, grl_words
+from triggers.grl.short_tracks import SHORT_BITS, ShortCuts, ShortTables, short_tables, short_words
+from triggers.klm import KLM_BITS, KlmCuts, klm_words
+from triggers.primitives import Primitives, primitives_of
 from triggers.quirks import Bits, Quirk
 
 Quirks = Literal["belle2", "ideal"]
@@ -49,6 +51,58 @@ INPUT_NAMES: tuple[str, ...] = tuple(INPUT_MEANINGS)
 """Their names, in the order of the planes."""
 
 
+class Cuts(NamedTuple):
+    """Thresholds and windows of all sub-triggers."""
+
+    clusters: ClusterCuts = ClusterCuts()
+    counts: CountCuts = CountCuts()
+    ecl: EclCuts = EclCuts()
+    cdc: CdcCuts = CdcCuts()
+    klm: KlmCuts = KlmCuts()
+    grl: GrlCuts = GrlCuts()
+    short: ShortCuts = ShortCuts()
+
+
+_CUTS = Cuts()
+
+
+class Tables(NamedTuple):
+    """Tables of all sub-triggers."""
+
+    ecl: EclTable
+    cells: Cells
+    tangents: Array
+    directions: CellDirections
+    short: ShortTables
+
+
+@kernel
+def _words_beside_ecl(
+    primitives: Primitives, clusters: Clusters, tables: Tables, cuts: Cuts, ideal: bool, words: Array, malformed: Array
+) -> None:
+    """Fill the words of all parts but the ECL, which is the first row."""
+    cdc_words(primitives, cuts.cdc, words[1], malformed)
+    klm_words(primitives, cuts.klm, ideal, words[2], malformed)
+    grl_words(primitives, clusters, tables.directions, cuts.grl, words[3])
+    short_words(primitives, clusters, tables.short, cuts.short, ideal, words[4], malformed)
+
+
+@kernel
+def _words(
+    primitives: Primitives,
+    is_rounded: bool,
+    tables: Tables,
+    cuts: Cuts,
+    ideal: bool,
+    words: Array,
+    malformed: Array,
+) -> None:
+    """Fill the words of all parts, one row a part."""
+    clusters, sums = find_clusters(primitives, is_rounded, tables.cells, tables.tangents, cuts.clusters, malformed)
+    ecl_words(clusters, sums, tables.ecl, cuts.counts, cuts.ecl, ideal, words[0])
+    _words_beside_ecl(primitives, clusters, tables, cuts, ideal, words, malformed)
+
+
 def input_planes(
     columns: EventBatch | Mapping[str, Array],
     size: int,
@@ -62,7 +116,7 @@ def input_planes(
     Parameters
     ----------
     columns : EventBatch or mapping of arrays
-        The primitives by the names of the event model, see `triggers.columns.checked`.
+        The primitives by the names of the event model, see `triggers.primitives.primitives_of`.
     size : int
         Number of events, N.
     table : EclTable
@@ -84,24 +138,23 @@ def input_planes(
     EventError
         If arrays do not fit together.
     """
-    arrays = checked(columns, size)
+    primitives = primitives_of(columns, size)
     ideal = quirks == "ideal"
+    tables = Tables(table, cells(), TANGENTS, cell_directions(), short_tables(ideal=ideal))
+    words = np.empty((len(_PARTS), size), dtype=np.uint64)
+    malformed: Array = np.zeros(size, dtype=np.bool_)
     if ready is None:
-        clusters, sums, malformed = find_clusters(
-            arrays["tc.offsets"], arrays["tc.id"], arrays["tc.energy_gev"], arrays["tc.time_ns"]
-        )
-        ecl = ecl_words(clusters, sums, table, ideal=ideal)
+        is_rounded = primitives.tc_energy_gev.dtype == np.float32
+        _words(primitives, is_rounded, tables, _CUTS, ideal, words, malformed)
     else:
         if ready.size != size:
             raise EventError(f"must hold {size} events", key="ready ECL objects", value=ready.size)
-        clusters, ecl, malformed = ready_words(ready)
-    cdc, bad_tracks = cdc_words(arrays)
-    klm, bad_sectors = klm_words(arrays, ideal=ideal)
-    short, bad_segments = short_words(arrays, clusters, ideal=ideal)
+        clusters, words[0], malformed = ready_words(ready, _CUTS.clusters)
+        _words_beside_ecl(primitives, clusters, tables, _CUTS, ideal, words, malformed)
 
     planes = np.zeros((len(INPUT_NAMES), -(-size // 64)), dtype=np.uint64)
     first = 0
-    for (_, bits), words in zip(_PARTS, (ecl, cdc, klm, grl_words(arrays, clusters), short), strict=True):
-        transpose_into(planes[first : first + len(bits)], words)
-        first += len(bits)
-    return planes, malformed | bad_tracks | bad_sectors | bad_segments
+    for (_, part), row in zip(_PARTS, words, strict=True):
+        transpose_into(planes[first : first + len(part)], row[:, None])
+        first += len(part)
+    return planes, malformed

@@ -14,7 +14,7 @@ import numpy as np
 
 from daq.jit import Array, kernel
 from triggers.bits import count_bits, pack
-from triggers.columns import Columns
+from triggers.primitives import Primitives
 from triggers.quirks import Bits, Quirk
 
 _OLD_LIST = "counts the older list of KLM trigger tracks, which newer code does not fill; eight read as none"
@@ -49,22 +49,16 @@ class KlmCuts(NamedTuple):
     half_turn: int = 4  # sectors of the barrel
 
 
-CUTS = KlmCuts()
-
-
 @kernel
-def _klm_words(
-    offsets: Array,
-    sectors: Array,
-    bklm_fwd: Array,
-    bklm_bwd: Array,
-    eklm_fwd: Array,
-    eklm_bwd: Array,
-    cuts: KlmCuts,
-    ideal: bool,
-    words: Array,
-    malformed: Array,
-) -> None:
+def klm_words(primitives: Primitives, cuts: KlmCuts, ideal: bool, words: Array, malformed: Array) -> None:
+    """Fill the (N,) words of `KLM_BITS`; "ideal" counts fired sectors.
+
+    An event is malformed if a trigger track is in a sector beyond 7, which is ignored, or if such a sector fired, or
+    one beyond 3 of an endcap.
+    """
+    offsets, sectors = primitives.klm_track_sectors_offsets, primitives.klm_track_sectors
+    bklm_fwd, bklm_bwd = primitives.bklm_mask_fwd, primitives.bklm_mask_bwd
+    eklm_fwd, eklm_bwd = primitives.eklm_mask_fwd, primitives.eklm_mask_bwd
     for event in range(words.size):
         n_sectors = n_endcap = pairs = 0
         for i in range(offsets[event], offsets[event + 1]):
@@ -96,40 +90,3 @@ def _klm_words(
                 n_endcap & 4 != 0,  # eklm_2
             )
         )
-
-
-def klm_words(columns: Columns, *, ideal: bool = False, cuts: KlmCuts = CUTS) -> tuple[Array, Array]:
-    """Return the KLM decisions of each event, and which events are malformed.
-
-    Parameters
-    ----------
-    columns : Columns
-        See `triggers.columns`.
-    ideal : bool
-        Count the fired sectors.
-    cuts : KlmCuts
-        Numbers of sectors.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is entry i of `KLM_BITS`.
-    malformed : (N,) bool
-        A trigger track is in a sector beyond 7, and ignored; or such a sector fired, or one beyond 3 of an endcap.
-    """
-    offsets = columns["klm_track_sectors.offsets"]
-    words: Array = np.empty((offsets.size - 1, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
-    _klm_words(
-        offsets,
-        columns["klm_track_sectors"],
-        columns["bklm_mask_fwd"],
-        columns["bklm_mask_bwd"],
-        columns["eklm_mask_fwd"],
-        columns["eklm_mask_bwd"],
-        cuts,
-        ideal,
-        words[:, 0],
-        malformed,
-    )
-    return words, malformed

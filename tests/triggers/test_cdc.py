@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daq.event import EventBatch
-from triggers.bits import flags_of
-from triggers.cdc import CDC_BITS, CUTS, cdc_words, momentum_bin
-from triggers.klm import KLM_BITS, klm_words
+from tests.triggers.vectors import bits_of_event
+from triggers.cdc import CDC_BITS, CdcCuts, momentum_bin
+from triggers.klm import KLM_BITS
 
 
 def bits_of(**arrays: list[float]) -> tuple[dict[str, bool], bool]:
@@ -23,8 +22,7 @@ def bits_of(**arrays: list[float]) -> tuple[dict[str, bool], bool]:
     for group, count in groups.items():
         for name in ("phi0", "omega", *(("z0_cm", "cot_theta") if group != "trk2d" else ())):
             full.setdefault(f"{group}.{name}", np.full(count, 0.005))
-    words, malformed = cdc_words(EventBatch(1, full))
-    return {name: bool(flags_of(words, i)[0]) for i, name in enumerate(CDC_BITS)}, bool(malformed[0])
+    return bits_of_event(full)
 
 
 @pytest.mark.parametrize("count", range(7))
@@ -80,11 +78,11 @@ def test_single_track(momentum_gev: float, z_cm: float, fires: bool):
 @given(st.floats(-0.99, 0.99), st.floats(allow_nan=False, allow_infinity=False))
 def test_momentum_of_any_track(omega: float, cot_theta: float):
     """Any finite track has a momentum that is a whole number, or -1 for infinity; charge and side do not matter."""
-    found = momentum_bin(omega, cot_theta, CUTS)
+    found = momentum_bin(omega, cot_theta, CdcCuts())
     assert found == -1 or found >= 0
-    assert found == momentum_bin(-omega, cot_theta, CUTS)
+    assert found == momentum_bin(-omega, cot_theta, CdcCuts())
     if cot_theta:
-        assert found == momentum_bin(omega, -cot_theta, CUTS)
+        assert found == momentum_bin(omega, -cot_theta, CdcCuts())
 
 
 @pytest.mark.parametrize(
@@ -103,18 +101,16 @@ def test_tracks_that_cannot_be_are_flagged_and_ignored(arrays: dict[str, list[fl
     """The event says so, and its bits are those without the track."""
     bits, malformed = bits_of(**arrays)
     assert malformed
-    assert not any(bits.values())
+    assert not any(bits[name] for name in CDC_BITS)
 
 
 @pytest.mark.parametrize(("tracks", "expected"), [(0, 0), (1, 0b0011), (3, 0b0111), (4, 0b1001), (8, 0b0001)])
 def test_klm_count_is_binary(tracks: int, expected: int):
     """The number of trigger tracks in three bits, beside the bit for any."""
-    batch = EventBatch(
-        1, {"klm_track_sectors.offsets": np.array([0, tracks]), "klm_track_sectors": np.arange(tracks) % 8}
-    )
-    words, malformed = klm_words(batch)
-    assert int(words[0, 0]) & 0b1111 == expected
-    assert not malformed[0]
+    columns = {"klm_track_sectors.offsets": np.array([0, tracks]), "klm_track_sectors": np.arange(tracks) % 8}
+    bits, malformed = bits_of_event(columns)
+    assert [bits[name] for name in KLM_BITS][:4] == [bool(expected >> k & 1) for k in range(4)]
+    assert not malformed
 
 
 @pytest.mark.parametrize(
@@ -122,11 +118,12 @@ def test_klm_count_is_binary(tracks: int, expected: int):
 )
 def test_klm_pairs_of_opposite_sectors(sectors: list[int], pairs: int):
     """One-hot: one pair of tracks whose sectors differ by four, two, more; there is no sector 8."""
-    arrays = {"klm_track_sectors.offsets": np.array([0, len(sectors)]), "klm_track_sectors": np.array(sectors)}
-    words, malformed = klm_words(EventBatch(1, arrays))
-    fired = [bool(flags_of(words, list(KLM_BITS).index(f"klmb2b_{k}"))[0]) for k in range(3)]
-    assert fired == [min(pairs, 3) == k + 1 for k in range(3)]
-    assert malformed[0] == (8 in sectors)
+    tracks = np.array(sectors, dtype=np.int64)
+    bits, malformed = bits_of_event(
+        {"klm_track_sectors.offsets": np.array([0, tracks.size]), "klm_track_sectors": tracks}
+    )
+    assert [bits[f"klmb2b_{k}"] for k in range(3)] == [min(pairs, 3) == k + 1 for k in range(3)]
+    assert malformed == (8 in sectors)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +133,7 @@ def test_klm_pairs_of_opposite_sectors(sectors: list[int], pairs: int):
 def test_ideal_klm_counts_sectors(masks: tuple[int, int, int, int], barrel: int, endcap: int):
     """A sector of the barrel counts once, whichever half fired; the endcaps have sectors of their own."""
     names = [f"{part}_mask_{side}" for part in ("bklm", "eklm") for side in ("fwd", "bwd")]
-    batch = EventBatch(1, {name: np.array([mask]) for name, mask in zip(names, masks, strict=True)})
-    words, _ = klm_words(batch, ideal=True)
-    bits = {name: bool(flags_of(words, i)[0]) for i, name in enumerate(KLM_BITS)}
+    bits, _ = bits_of_event({name: np.array([mask]) for name, mask in zip(names, masks, strict=True)}, "ideal")
     for part, count in (("klm", barrel), ("eklm", endcap)):
         assert bits[f"{part}_hit"] == (count > 0)
         assert [bits[f"{part}_{k}"] for k in range(3)] == [bool(count >> k & 1) for k in range(3)]

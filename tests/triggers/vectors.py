@@ -68,11 +68,42 @@ def _in(dtype: type, array: Array) -> Array:
 
 def bits_of(table: pa.Table, dtype: type = np.float64, quirks: Quirks = "belle2") -> tuple[dict[str, Array], Array]:
     """Return the input bits of the events of a file by name, and which events are malformed."""
-    planes, malformed = input_planes(
-        columns_of(table, dtype), table.num_rows, TABLE, quirks=quirks, ready=ready_of(table, dtype)
-    )
-    words = words_of(planes, table.num_rows)
+    return bits_of_columns(columns_of(table, dtype), table.num_rows, quirks=quirks, ready=ready_of(table, dtype))
+
+
+def bits_of_columns(
+    columns: EventBatch | dict[str, Array], size: int, quirks: Quirks = "belle2", ready: ReadyEcl | None = None
+) -> tuple[dict[str, Array], Array]:
+    """Return the input bits of events by name, and which events are malformed."""
+    planes, malformed = input_planes(columns, size, TABLE, quirks=quirks, ready=ready)
+    words = words_of(planes, size)
     return {name: flags_of(words, i) for i, name in enumerate(INPUT_NAMES)}, malformed
+
+
+def bits_of_event(
+    columns: EventBatch | dict[str, Array], quirks: Quirks = "belle2", ready: ReadyEcl | None = None
+) -> tuple[dict[str, bool], bool]:
+    """Return the input bits of one event by name, and whether it is malformed."""
+    bits, malformed = bits_of_columns(columns, 1, quirks, ready)
+    return {name: bool(flags[0]) for name, flags in bits.items()}, bool(malformed[0])
+
+
+def ready_clusters(n_clusters: int, **changed: Array) -> ReadyEcl:
+    """Return one event with clusters in the middle of the barrel, arrays of it changed."""
+    arrays = {
+        "offsets": np.array([0, n_clusters]),
+        "x_cm": np.full(n_clusters, 125.0),
+        "y_cm": np.full(n_clusters, 5.0),
+        "z_cm": np.zeros(n_clusters),
+        "energy_gev": np.ones(n_clusters),
+        "time_ns": np.zeros(n_clusters),
+        "tc_id": np.full(n_clusters, 88),
+        "theta_id": np.full(n_clusters, 11),
+        "ecl_words": np.zeros((1, 4), dtype=np.uint32),
+        "ecl_present": np.array([True]),
+        "ecl_time_ns": np.zeros(1),
+    }
+    return ReadyEcl(**(arrays | changed))
 
 
 def batch_of(ecl: pa.Table, grl: pa.Table) -> EventBatch:

@@ -14,7 +14,8 @@ import numpy as np
 
 from daq.jit import Array, kernel
 from triggers.bits import pack
-from triggers.ecl.cells import Cells, cells
+from triggers.ecl.cells import Cells
+from triggers.primitives import Primitives
 
 MAX_CLUSTERS = 6
 
@@ -51,23 +52,6 @@ class Clusters(NamedTuple):
     backward_bins: Array
     """(N,) uint64 of those in rings 16, 17."""
 
-    @staticmethod
-    def room(n_events: int, n_clusters: int) -> Clusters:
-        """Return clusters to fill."""
-        return Clusters(
-            offsets=np.zeros(n_events + 1, dtype=np.int32),
-            azimuth_bin=np.empty(n_clusters, dtype=np.int64),
-            is_barrel=np.empty(n_clusters, dtype=np.bool_),
-            energy_gev=np.empty(n_clusters, dtype=np.float64),
-            time_ns=np.empty(n_clusters, dtype=np.float64),
-            cell=np.empty(n_clusters, dtype=np.int64),
-            theta_id=np.empty(n_clusters, dtype=np.int64),
-            event_time_ns=np.empty(n_events, dtype=np.float64),
-            any_barrel=np.zeros(n_events, dtype=np.bool_),
-            forward_bins=np.zeros(n_events, dtype=np.uint64),
-            backward_bins=np.zeros(n_events, dtype=np.uint64),
-        )
-
 
 class Sums(NamedTuple):
     """What is known of N events beside the clusters that are kept, (N,) each."""
@@ -99,8 +83,6 @@ class ClusterCuts(NamedTuple):
     bhabha_13_gev: tuple[float, float] = (3.0, 3.0)  # combinations 13 and 14: forward, backward
     bhabha_14_gev: tuple[float, float] = (3.5, 3.0)
 
-
-CUTS = ClusterCuts()
 
 TANGENTS: Array = np.tan(np.radians(np.arange(10, 90, 10)))
 """(8,) tangent of the azimuths between the bins of a quadrant."""
@@ -181,34 +163,71 @@ def _combinations(gev: Array, cuts: ClusterCuts) -> Any:
 
 
 @kernel
-def _find_clusters(
-    offsets: Array,
-    cell_id: Array,
-    energy_gev: Array,
-    time_ns: Array,
+def room_for_clusters(n_events: int, n_clusters: int) -> Clusters:
+    """Return clusters to `fill`."""
+    return Clusters(
+        np.zeros(n_events + 1, dtype=np.int32),  # offsets
+        np.empty(n_clusters, dtype=np.int64),  # azimuth_bin
+        np.empty(n_clusters, dtype=np.bool_),  # is_barrel
+        np.empty(n_clusters, dtype=np.float64),  # energy_gev
+        np.empty(n_clusters, dtype=np.float64),  # time_ns
+        np.empty(n_clusters, dtype=np.int64),  # cell
+        np.empty(n_clusters, dtype=np.int64),  # theta_id
+        np.full(n_events, NO_ECL_NS),  # event_time_ns
+        np.zeros(n_events, dtype=np.bool_),  # any_barrel
+        np.zeros(n_events, dtype=np.uint64),  # forward_bins
+        np.zeros(n_events, dtype=np.uint64),  # backward_bins
+    )
+
+
+@kernel
+def _room_for_sums(n_events: int) -> Sums:
+    return Sums(
+        np.empty(n_events, dtype=np.float64),  # inner_gev
+        np.empty(n_events, dtype=np.float64),  # total_gev
+        np.empty(n_events, dtype=np.int64),  # found
+        np.empty(n_events, dtype=np.int64),  # isolated
+        np.empty(n_events, dtype=np.int64),  # timing_cell
+        np.empty(n_events, dtype=np.int64),  # quadrants
+        np.empty(n_events, dtype=np.int64),  # combinations
+    )
+
+
+@kernel
+def find_clusters(
+    primitives: Primitives,
     is_rounded: bool,
     cells: Cells,
     tangents: Array,
     cuts: ClusterCuts,
-    clusters: Clusters,
-    sums: Sums,
     malformed: Array,
-) -> None:
+) -> tuple[Clusters, Sums]:
+    """Return the clusters, at most ``cuts.max_clusters`` an event, and sums of the hits of N events.
+
+    Energies that are rounded, as those of float32 are, are taken in whole keV: a value such as 0.3 GeV, which float32
+    cannot hold, must lie on a threshold of 0.3 GeV and not above it.
+
+    An event is malformed if a cell number is not in 1..576 or does not rise, an energy is not positive and finite, or
+    a time is not finite; that hit is ignored.
+    """
+    n_events = malformed.size
+    clusters = room_for_clusters(n_events, n_events * cuts.max_clusters)
+    sums = _room_for_sums(n_events)
     cell_gev = np.zeros(cells.theta_id.size)  # 0 where there is no hit, and for cell 0, which is none
     cell_ns = np.zeros(cells.theta_id.size)
     ring_gev = np.empty(18)
     hits = np.empty(cells.theta_id.size, dtype=np.uint16)
     filled = 0
-    for event in range(offsets.size - 1):
+    for event in range(n_events):
         n_hits = n_forward = n_barrel = quadrants = 0
         last = timing_cell = np.int64(0)
         inner_gev = total_gev = most_gev = 0.0
         ring_gev[:] = 0.0
-        for k in range(offsets[event], offsets[event + 1]):
-            cell, gev = np.int64(cell_id[k]), np.float64(energy_gev[k])
+        for k in range(primitives.tc_offsets[event], primitives.tc_offsets[event + 1]):
+            cell, gev, ns = np.int64(primitives.tc_id[k]), primitives.tc_energy_gev[k], primitives.tc_time_ns[k]
             if is_rounded:
-                gev = np.rint(gev * cuts.steps_per_gev) / cuts.steps_per_gev
-            if not (last < cell < cells.theta_id.size and 0.0 < gev < np.inf and math.isfinite(time_ns[k])):
+                gev = np.rint(np.float64(gev) * cuts.steps_per_gev) / cuts.steps_per_gev
+            if not (last < cell < cells.theta_id.size and 0.0 < gev < np.inf and math.isfinite(ns)):
                 malformed[event] = True
                 continue
             last = cell
@@ -216,7 +235,7 @@ def _find_clusters(
             n_hits += 1
             n_forward += int(cell <= 80)
             n_barrel += int(81 <= cell <= 512)
-            cell_gev[cell], cell_ns[cell] = gev, time_ns[k]
+            cell_gev[cell], cell_ns[cell] = gev, ns
             ring = cells.theta_id[cell]
             ring_gev[ring] += gev
             total_gev += gev
@@ -244,19 +263,20 @@ def _find_clusters(
                 near = cells.neighbours[seed, i]
                 if cell_gev[near] > centre_gev:
                     centre, centre_gev = near, cell_gev[near]
-            sum_gev = x = y = z = ns = 0.0  # weighted with the energy; a neighbour without a hit adds nothing
+            sum_gev = x = y = z = sum_ns = 0.0  # weighted with the energy; a neighbour without a hit adds nothing
             for i in range(9):
                 near = cells.neighbours[centre, i]
                 sum_gev += cell_gev[near]
                 x += cell_gev[near] * cells.xyz_cm[near, 0]
                 y += cell_gev[near] * cells.xyz_cm[near, 1]
                 z += cell_gev[near] * cells.xyz_cm[near, 2]
-                ns += cell_gev[near] * cell_ns[near]
+                sum_ns += cell_gev[near] * cell_ns[near]
             ring = cells.theta_id[centre]
-            fill(clusters, event, filled, x, y, z, sum_gev, ns / sum_gev, centre, ring, tangents, cuts)
+            fill(clusters, event, filled, x, y, z, sum_gev, sum_ns / sum_gev, centre, ring, tangents, cuts)
             filled += 1
         clusters.offsets[event + 1] = filled
-        clusters.event_time_ns[event] = cell_ns[timing_cell] if n_hits else NO_ECL_NS
+        if n_hits:
+            clusters.event_time_ns[event] = cell_ns[timing_cell]
 
         sums.inner_gev[event], sums.total_gev[event] = inner_gev, total_gev
         sums.found[event], sums.isolated[event] = found, isolated
@@ -264,40 +284,4 @@ def _find_clusters(
         sums.combinations[event] = _combinations(ring_gev, cuts)
         for k in range(n_hits):
             cell_gev[hits[k]] = cell_ns[hits[k]] = 0.0
-
-
-def find_clusters(
-    offsets: Array, cell_id: Array, energy_gev: Array, time_ns: Array, cuts: ClusterCuts = CUTS
-) -> tuple[Clusters, Sums, Array]:
-    """Return the clusters and sums of the hits of N events, and which events are malformed.
-
-    Energies of float32 are taken in whole keV, finer than which they are not: a value such as 0.3 GeV, which float32
-    cannot hold, must lie on a threshold of 0.3 GeV and not above it.
-
-    Parameters
-    ----------
-    offsets : (N + 1,) int
-        Where the hits of each event start.
-    cell_id, energy_gev, time_ns : (hits,)
-        Cell number, rising in each event; energy [GeV] and time [ns] in float64 or float32.
-    cuts : ClusterCuts
-        Numbers of the finder.
-
-    Returns
-    -------
-    clusters : Clusters
-        At most ``cuts.max_clusters`` an event.
-    sums : Sums
-    malformed : (N,) bool
-        A cell number is not in 1..576 or does not rise, an energy is not positive and finite, or a time is not finite;
-        that hit is ignored.
-    """
-    n_events = offsets.size - 1
-    clusters = Clusters.room(n_events, n_events * cuts.max_clusters)
-    sums = Sums(*(np.empty(n_events, np.float64 if name.endswith("gev") else np.int64) for name in Sums._fields))
-    malformed: Array = np.zeros(n_events, dtype=np.bool_)
-    is_rounded = energy_gev.dtype == np.float32
-    _find_clusters(
-        offsets, cell_id, energy_gev, time_ns, is_rounded, cells(), TANGENTS, cuts, clusters, sums, malformed
-    )
-    return clusters, sums, malformed
+    return clusters, sums

@@ -85,15 +85,7 @@ class CountCuts(NamedTuple):
     hie_4_gev: float = 0.5
 
 
-CUTS = CountCuts()
-
-
-def room_for_counts(n_events: int) -> Array:
-    """Return the int32 array to count in, a row a count and a column an event, with some columns to spare.
-
-    Rows of a power of two of bytes would all fall on the same lines of the cache.
-    """
-    return np.empty((len(Count), n_events + 16), dtype=np.int32)
+N_COUNTS = len(Count)
 
 
 @kernel
@@ -109,8 +101,12 @@ def _both_and_one(gev: float, factor: float, gev_2: float, factor_2: float, cm_g
 
 
 @kernel
-def count(clusters: Clusters, table: EclTable, cuts: CountCuts, counts: Array) -> None:
-    """Fill the counts, from `room_for_counts`."""
+def count(clusters: Clusters, table: EclTable, cuts: CountCuts) -> Array:
+    """Return the int32 counts of N events: a row a count, a column an event, and some columns to spare.
+
+    Rows of a power of two of bytes would all fall on the same lines of the cache.
+    """
+    counts = np.empty((N_COUNTS, clusters.offsets.size + 15), dtype=np.int32)
     for event in range(clusters.offsets.size - 1):
         begin, end = clusters.offsets[event], clusters.offsets[event + 1]
         n_other = n_inside = n_energetic = n_soft_barrel = n_medium_barrel = n_medium_edge = 0
@@ -207,3 +203,4 @@ def count(clusters: Clusters, table: EclTable, cuts: CountCuts, counts: Array) -
         counts[Count.HIE_VETO_2, event] = veto_2
         counts[Count.HIE_VETO_3, event] = veto_3
         counts[Count.HIE_VETO_4, event] = veto_4
+    return counts

@@ -15,8 +15,7 @@ from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.ecl.cells import EclTable
 from triggers.ecl.clusters import MAX_CLUSTERS, Clusters, Sums
-from triggers.ecl.counts import CUTS as COUNT_CUTS
-from triggers.ecl.counts import Count, CountCuts, count, room_for_counts
+from triggers.ecl.counts import Count, CountCuts, count
 from triggers.quirks import Bits, Quirk
 
 _BITS: Bits = {
@@ -106,9 +105,6 @@ class EclCuts(NamedTuple):
     first_shape_bit: int = len(_BITS) + len(_TYPE_BITS)
 
 
-CUTS = EclCuts()
-
-
 @kernel
 def _reversed(word: int) -> int:
     """Return 14 bits in reverse order."""
@@ -119,17 +115,17 @@ def _reversed(word: int) -> int:
 
 
 @kernel
-def _ecl_words(
+def ecl_words(
     clusters: Clusters,
     sums: Sums,
     table: EclTable,
     count_cuts: CountCuts,
     cuts: EclCuts,
     ideal: bool,
-    counts: Array,
     words: Array,
 ) -> None:
-    count(clusters, table, count_cuts, counts)
+    """Fill the (N,) words of `ECL_BITS`; "ideal" gives the bits that are a `Quirk` as they are meant."""
+    counts = count(clusters, table, count_cuts)
     # A loop of its own, without a branch: it does several events at a time.
     for event in range(words.size):
         inner_gev, total_gev = sums.inner_gev[event], sums.total_gev[event]
@@ -204,28 +200,3 @@ def _ecl_words(
         words[event] = (
             bits | np.uint64(types) << np.uint64(cuts.first_type_bit) | shape_bits << np.uint64(cuts.first_shape_bit)
         )
-
-
-def ecl_words(clusters: Clusters, sums: Sums, table: EclTable, *, ideal: bool = False, cuts: EclCuts = CUTS) -> Array:
-    """Return the ECL decisions on clusters and sums of N events.
-
-    Parameters
-    ----------
-    clusters, sums : Clusters, Sums
-        From `triggers.ecl.clusters.find_clusters`.
-    table : EclTable
-        Angles and energy factors in the CM frame.
-    ideal : bool
-        Give the bits of the 2D Bhabha as they are meant.
-    cuts : EclCuts
-        Thresholds of the sums.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is entry i of `ECL_BITS`.
-    """
-    words: Array = np.empty((sums.found.size, 1), dtype=np.uint64)
-    counts = room_for_counts(sums.found.size)
-    _ecl_words(clusters, sums, table, COUNT_CUTS, cuts, ideal, counts, words[:, 0])
-    return words

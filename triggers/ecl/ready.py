@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from daq.jit import Array, kernel
-from triggers.columns import check_offsets, check_shape
 from triggers.ecl.cells import N_CELLS
-from triggers.ecl.clusters import CUTS, NO_ECL_NS, TANGENTS, ClusterCuts, Clusters, fill
+from triggers.ecl.clusters import TANGENTS, ClusterCuts, Clusters, fill, room_for_clusters
 from triggers.ecl.decisions import ECL_BITS
+from triggers.primitives import check_offsets, check_shape
 
 BIT_NUMBERS: dict[str, int] = {
     **{f"ecl_timing_{side}": 15 + k for k, side in enumerate(("fwd", "brl", "bwd"))},
@@ -128,7 +128,7 @@ def _ready_clusters(
         clusters.offsets[event + 1] = filled
 
 
-def ready_words(ready: ReadyEcl) -> tuple[Clusters, Array, Array]:
+def ready_words(ready: ReadyEcl, cuts: ClusterCuts) -> tuple[Clusters, Array, Array]:
     """Return clusters and decisions of N events, and which events are malformed.
 
     The number of clusters counts to 15, and 16 are none, as the binary number in four bits says.
@@ -136,16 +136,16 @@ def ready_words(ready: ReadyEcl) -> tuple[Clusters, Array, Array]:
     Returns
     -------
     clusters : Clusters
-    words : (N, 1) uint64
+    words : (N,) uint64
         Bit i is entry i of `triggers.ecl.decisions.ECL_BITS`.
     malformed : (N,) bool
         A cluster stands on the axis or nowhere, its energy is not positive and finite, its time is not finite, or its
         cell or ring does not exist: it is ignored. Or the time of the event is not finite.
     """
-    clusters = Clusters.room(ready.size, ready.x_cm.size)
+    clusters = room_for_clusters(ready.size, ready.x_cm.size)
     time_ns = ready.ecl_time_ns.astype(np.float64)
     present = ready.ecl_present.astype(np.bool_)
-    clusters.event_time_ns[:] = np.where(present, time_ns, NO_ECL_NS)
+    clusters.event_time_ns[present] = time_ns[present]
     malformed: Array = present & ~np.isfinite(time_ns)
     _ready_clusters(
         ready.offsets.astype(np.int64),
@@ -156,7 +156,7 @@ def ready_words(ready: ReadyEcl) -> tuple[Clusters, Array, Array]:
         ready.theta_id.astype(np.int64),
         N_CELLS,
         TANGENTS,
-        CUTS,
+        cuts,
         clusters,
         malformed,
     )
@@ -164,8 +164,8 @@ def ready_words(ready: ReadyEcl) -> tuple[Clusters, Array, Array]:
     decisions = {"ecl_active": present} | {f"clst_{k}": count >> k & 1 for k in range(4)}
     for name, number in BIT_NUMBERS.items():
         decisions[name] = present & (ready.ecl_words[:, number // 32] >> np.uint32(number % 32) & np.uint32(1) != 0)
-    words: Array = np.zeros((ready.size, 1), dtype=np.uint64)
+    words: Array = np.zeros(ready.size, dtype=np.uint64)
     for k, name in enumerate(ECL_BITS):
         if name in decisions:
-            words[:, 0] |= decisions[name].astype(np.uint64) << np.uint64(k)
+            words |= decisions[name].astype(np.uint64) << np.uint64(k)
     return clusters, words, malformed

@@ -23,10 +23,10 @@ import numpy as np
 from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.cdc import is_sound
-from triggers.columns import Columns
 from triggers.ecl.cells import cells
 from triggers.ecl.clusters import Clusters
 from triggers.grl.azimuth import any_within, bin_of
+from triggers.primitives import Primitives
 from triggers.quirks import Bits
 
 _NUMBERS = ("1", "2", "3", "more than 3")
@@ -73,9 +73,6 @@ class GrlCuts(NamedTuple):
     pair_5: tuple[int, int] = (16, 20)
     pair_7: tuple[int, int] = (15, 21)
     pair_9: tuple[int, int] = (14, 22)
-
-
-CUTS = GrlCuts()
 
 
 class CellDirections(NamedTuple):
@@ -146,20 +143,15 @@ def _hemispheres(
 
 
 @kernel
-def _grl_words(
-    offsets_2d: Array,
-    phi0_2d: Array,
-    omega_2d: Array,
-    offsets_3d: Array,
-    phi0_3d: Array,
-    cot_theta_3d: Array,
-    klm_fwd: Array,
-    klm_bwd: Array,
-    clusters: Clusters,
-    directions: CellDirections,
-    cuts: GrlCuts,
-    words: Array,
+def grl_words(
+    primitives: Primitives, clusters: Clusters, directions: CellDirections, cuts: GrlCuts, words: Array
 ) -> None:
+    """Fill the (N,) words of `GRL_BITS`.
+
+    2D tracks that `triggers.cdc.cdc_words` calls malformed are ignored, as are 3D tracks whose angles are not finite.
+    """
+    offsets_2d, phi0_2d, omega_2d = primitives.trk2d_offsets, primitives.trk2d_phi0, primitives.trk2d_omega
+    offsets_3d, klm_fwd, klm_bwd = primitives.trk3d_offsets, primitives.bklm_mask_fwd, primitives.bklm_mask_bwd
     one = np.uint64(1)
     for event in range(words.size):
         begin, end = clusters.offsets[event], clusters.offsets[event + 1]
@@ -210,8 +202,8 @@ def _grl_words(
         if offsets_3d[event + 1] - offsets_3d[event] == 1:
             track = offsets_3d[event]
             same, opposite = _hemispheres(
-                np.float64(phi0_3d[track]),
-                np.float64(cot_theta_3d[track]),
+                np.float64(primitives.trk3d_phi0[track]),
+                np.float64(primitives.trk3d_cot_theta[track]),
                 clusters,
                 begin,
                 end,
@@ -253,26 +245,3 @@ def _grl_words(
                 opposite,  # opohem
             )
         )
-
-
-def grl_words(columns: Columns, clusters: Clusters, cuts: GrlCuts = CUTS) -> Array:
-    """Return the matching decisions of each event: (N, 1) uint64, bit i is entry i of `GRL_BITS`.
-
-    2D tracks that `triggers.cdc.cdc_words` calls malformed are ignored, as are 3D tracks whose angles are not finite.
-    """
-    words: Array = np.empty((clusters.offsets.size - 1, 1), dtype=np.uint64)
-    _grl_words(
-        columns["trk2d.offsets"],
-        columns["trk2d.phi0"],
-        columns["trk2d.omega"],
-        columns["trk3d.offsets"],
-        columns["trk3d.phi0"],
-        columns["trk3d.cot_theta"],
-        columns["bklm_mask_fwd"],
-        columns["bklm_mask_bwd"],
-        clusters,
-        cell_directions(),
-        cuts,
-        words[:, 0],
-    )
-    return words

@@ -27,7 +27,6 @@ from daq.jit import Array, kernel
 from daq.settings import CONFIGS
 from triggers.bits import count_bits, pack
 from triggers.cdc import is_sound
-from triggers.columns import Columns
 from triggers.ecl.clusters import Clusters
 from triggers.grl.azimuth import (
     BINS_64_OF_36,
@@ -38,6 +37,7 @@ from triggers.grl.azimuth import (
     to_36,
     turned_64,
 )
+from triggers.primitives import Primitives
 from triggers.quirks import Bits, Quirk
 
 _PROJECTS = "GRL projects module; names of the menu"
@@ -81,9 +81,6 @@ class ShortCuts(NamedTuple):
     inner_cluster_bins: int = 4
     segments: int = 2336
     curvature_bins_cm: float = 2271.7  # full tracks: steps of curvature, times 1 cm
-
-
-CUTS = ShortCuts()
 
 
 class ShortTables(NamedTuple):
@@ -237,14 +234,8 @@ def _count_cluster_sectors(clusters: Clusters, event: int, quadrants: Array, sec
 
 
 @kernel
-def _short_words(
-    offsets_2d: Array,
-    phi0_2d: Array,
-    omega_2d: Array,
-    offsets_segments: Array,
-    segments: Array,
-    klm_fwd: Array,
-    klm_bwd: Array,
+def short_words(
+    primitives: Primitives,
     clusters: Clusters,
     tables: ShortTables,
     cuts: ShortCuts,
@@ -252,6 +243,14 @@ def _short_words(
     words: Array,
     malformed: Array,
 ) -> None:
+    """Fill the (N,) words of `SHORT_BITS`; "ideal" gives the bits that are a `Quirk` as they are meant.
+
+    An event is malformed if a track segment has a number beyond 2335; it is ignored, as are 2D tracks that
+    `triggers.cdc.cdc_words` calls malformed.
+    """
+    offsets_2d, phi0_2d, omega_2d = primitives.trk2d_offsets, primitives.trk2d_phi0, primitives.trk2d_omega
+    offsets_segments, segments = primitives.segments_offsets, primitives.segments
+    klm_fwd, klm_bwd = primitives.eklm_mask_fwd, primitives.eklm_mask_bwd
     one, none = np.uint64(1), np.uint64(0)
     layers = np.empty(5, dtype=np.uint64)
     turned = np.empty((4, 10), dtype=np.uint64)
@@ -329,48 +328,3 @@ def _short_words(
                 n_cluster_klm > 0,  # ecleklm
             )
         )
-
-
-def short_words(
-    columns: Columns, clusters: Clusters, *, ideal: bool = False, cuts: ShortCuts = CUTS
-) -> tuple[Array, Array]:
-    """Return the decisions on short and inner tracks, and which events are malformed.
-
-    Parameters
-    ----------
-    columns : Columns
-        See `triggers.columns`.
-    clusters : Clusters
-        Of the same events.
-    ideal : bool
-        Give the bits that are a `Quirk` as they are meant.
-    cuts : ShortCuts
-        Windows.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is entry i of `SHORT_BITS`.
-    malformed : (N,) bool
-        A track segment has a number beyond 2335; it is ignored, as are 2D tracks that `triggers.cdc.cdc_words` calls
-        malformed.
-    """
-    n_events = clusters.offsets.size - 1
-    words: Array = np.empty((n_events, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(n_events, dtype=np.bool_)
-    _short_words(
-        columns["trk2d.offsets"],
-        columns["trk2d.phi0"],
-        columns["trk2d.omega"],
-        columns["segments.offsets"],
-        columns["segments"],
-        columns["eklm_mask_fwd"],
-        columns["eklm_mask_bwd"],
-        clusters,
-        short_tables(ideal=ideal),
-        cuts,
-        ideal,
-        words[:, 0],
-        malformed,
-    )
-    return words, malformed

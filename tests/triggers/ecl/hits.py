@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from daq.jit import Array
-from tests.triggers.vectors import TABLE
-from triggers.bits import flags_of
-from triggers.ecl.clusters import Clusters, Sums, find_clusters
-from triggers.ecl.decisions import ECL_BITS, ecl_words
+from tests.triggers.vectors import bits_of_event
+from triggers.ecl.cells import cells
+from triggers.ecl.clusters import TANGENTS, ClusterCuts, Clusters, Sums, find_clusters
+from triggers.primitives import primitives_of
 
 
 def cell(ring: int, phi: int) -> int:
@@ -17,31 +17,34 @@ def cell(ring: int, phi: int) -> int:
     return 81 + 12 * ((phi - 1) % 36) + ring - 4
 
 
-def found_of(*hits: tuple[int, float], dtype: type = np.float64) -> tuple[Clusters, Sums]:
-    """Return clusters and sums of one event of (cell, energy) hits."""
-    ids, energies = (np.array(column) for column in zip(*sorted(hits), strict=True))
-    clusters, sums, malformed = find_clusters(
-        np.array([0, ids.size]), ids, energies.astype(dtype), np.zeros(ids.size, dtype)
-    )
-    assert not malformed[0]
-    return clusters, sums
+def columns_of_hits(*hits: tuple[int, float], dtype: type = np.float64) -> dict[str, Array]:
+    """Return one event of (cell, energy) hits at time 0, in the order given."""
+    return {
+        "tc.offsets": np.array([0, len(hits)]),
+        "tc.id": np.array([number for number, _ in hits], dtype=np.int64),
+        "tc.energy_gev": np.array([energy for _, energy in hits], dtype=dtype),
+    }
+
+
+def clusters_of(columns: dict[str, Array]) -> tuple[Clusters, Sums, Array]:
+    """Return clusters and sums of events, and which are malformed."""
+    malformed = np.zeros(columns["tc.offsets"].size - 1, dtype=np.bool_)
+    primitives = primitives_of(columns, malformed.size)
+    is_rounded = primitives.tc_energy_gev.dtype == np.float32
+    clusters, sums = find_clusters(primitives, is_rounded, cells(), TANGENTS, ClusterCuts(), malformed)
+    return clusters, sums, malformed
 
 
 def bits_of(*hits: tuple[int, float], dtype: type = np.float64, ideal: bool = False) -> dict[str, bool]:
     """Return the bits of one event of (cell, energy) hits."""
-    words = ecl_words(*found_of(*hits, dtype=dtype), TABLE, ideal=ideal)
-    return {name: bool(flags_of(words, i)[0]) for i, name in enumerate(ECL_BITS)}
+    bits, malformed = bits_of_event(columns_of_hits(*sorted(hits), dtype=dtype), "ideal" if ideal else "belle2")
+    assert not malformed
+    return bits
 
 
 def n_clusters(bits: dict[str, bool]) -> int:
     """Return the number of clusters."""
     return sum(bits[f"clst_{k}"] << k for k in range(4))
-
-
-def words_of_hits(offsets: Array, ids: Array, energies: Array) -> tuple[Array, Array]:
-    """Return the words of events of hits at time 0, and who is malformed."""
-    clusters, sums, malformed = find_clusters(offsets, ids, energies, np.zeros(ids.size))
-    return ecl_words(clusters, sums, TABLE), malformed
 
 
 barrel_hits = st.dictionaries(

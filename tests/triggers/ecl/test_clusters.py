@@ -12,16 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from daq.jit import Array
-from tests.triggers.ecl.hits import barrel_hits, bits_of, cell, found_of, n_clusters, words_of_hits
-from tests.triggers.vectors import ECL_SAMPLE, objects_of
-from triggers.ecl.clusters import NO_ECL_NS, find_clusters
+from tests.triggers.ecl.hits import barrel_hits, bits_of, cell, clusters_of, columns_of_hits, n_clusters
+from tests.triggers.vectors import ECL_SAMPLE, bits_of_columns, bits_of_event, objects_of
+from triggers.ecl.clusters import NO_ECL_NS
 
 
 def check_clusters(table: pa.Table) -> None:
     """Fail unless clusters and sums of the hits are those of the reference."""
     hits, expected = objects_of(table, "tc"), objects_of(table, "clusters")
-    clusters, sums, _ = find_clusters(hits["tc.offsets"], hits["tc.id"], hits["tc.energy_gev"], hits["tc.time_ns"])
+    clusters, sums, _ = clusters_of(hits)
     assert_array_equal(clusters.offsets, expected["clusters.offsets"])
     n = clusters.offsets[-1]
     assert_array_equal(clusters.cell[:n], expected["clusters.tc_id"])
@@ -53,7 +52,7 @@ def test_clusters_of_all_vectors(shared: Path):
 
 def test_one_cluster_across_the_seam():
     """The centroid of cells of azimuth numbers 36 and 1 lies between them, not on the other side."""
-    clusters, _ = found_of((cell(8, 36), 1.0), (cell(8, 1), 1.0))
+    clusters, _, _ = clusters_of(columns_of_hits((cell(8, 1), 1.0), (cell(8, 36), 1.0)))
     assert clusters.offsets[1] == 1
     assert clusters.azimuth_bin[0] in (0, 35)
     assert clusters.is_barrel[0]
@@ -62,7 +61,7 @@ def test_one_cluster_across_the_seam():
 @pytest.mark.parametrize(("number", "side"), [(1, "forward"), (80, "forward"), (300, "barrel"), (513, "backward")])
 def test_sides(number: int, side: str):
     """A cluster of one cell is where the cell is."""
-    clusters, _ = found_of((number, 1.0))
+    clusters, _, _ = clusters_of(columns_of_hits((number, 1.0)))
     assert bool(clusters.forward_bins[0]) == (side == "forward")
     assert bool(clusters.backward_bins[0]) == (side == "backward")
     assert clusters.any_barrel[0] == (side == "barrel")
@@ -71,12 +70,11 @@ def test_sides(number: int, side: str):
 @given(barrel_hits)
 def test_events_do_not_leak_into_each_other(hits: dict[tuple[int, int], int]):
     """An event after another has the bits that it has alone."""
-    ids = np.array(sorted(cell(*place) for place in hits))
-    energies = np.array([hits[place] for place in sorted(hits, key=lambda p: cell(*p))]) * 1e-3
-    half = ids.size // 2
-    both, _ = words_of_hits(np.array([0, half, ids.size]), ids, energies)
-    alone, _ = words_of_hits(np.array([0, ids.size - half]), ids[half:], energies[half:])
-    assert both[1] == alone[0]
+    ordered = sorted((cell(*place), mev * 1e-3) for place, mev in hits.items())
+    half = len(ordered) // 2
+    both = columns_of_hits(*ordered) | {"tc.offsets": np.array([0, half, len(ordered)])}
+    bits, _ = bits_of_columns(both, 2)
+    assert {name: bool(flags[1]) for name, flags in bits.items()} == bits_of(*ordered[half:])
 
 
 @given(barrel_hits)
@@ -106,22 +104,15 @@ def test_hits_that_cannot_be_are_flagged_and_ignored(hits: list[tuple[int, float
         kept = np.rint(energy * 1e6) if dtype is np.float32 else energy  # less than half a keV is nothing
         if (good[-1][0] if good else 0) < number <= 576 and 0.0 < kept < np.inf:
             good.append((number, energy))
-
-    def words(chosen: list[tuple[int, float]]) -> tuple[Array, Array]:
-        ids = np.array([number for number, _ in chosen], dtype=np.uint16)
-        energies = np.array([energy for _, energy in chosen], dtype=dtype)
-        return words_of_hits(np.array([0, ids.size]), ids, energies)
-
-    found, malformed = words(hits)
-    assert malformed[0] == (len(good) < len(hits))
-    assert_array_equal(found, words(good)[0])
+    found, malformed = bits_of_event(columns_of_hits(*hits, dtype=dtype))
+    assert malformed == (len(good) < len(hits))
+    assert found == bits_of_event(columns_of_hits(*good, dtype=dtype))[0]
 
 
 def test_a_cell_time_that_is_no_number_is_flagged():
     """The hit is ignored: it can neither time the event nor stand in a cluster."""
-    clusters, sums, malformed = find_clusters(
-        np.array([0, 1, 2]), np.array([90, 90]), np.ones(2), np.array([np.nan, 3.0])
-    )
+    columns = columns_of_hits((90, 1.0), (90, 1.0)) | {"tc.offsets": np.array([0, 1, 2])}
+    clusters, sums, malformed = clusters_of(columns | {"tc.time_ns": np.array([np.nan, 3.0])})
     assert malformed.tolist() == [True, False]
     assert sums.found.tolist() == [0, 1]
     assert clusters.event_time_ns.tolist() == [NO_ECL_NS, 3.0]

@@ -10,35 +10,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from daq.errors import EventError
-from tests.triggers.vectors import ECL_SAMPLE
-from triggers.bits import flags_of
-from triggers.ecl.clusters import NO_ECL_NS
+from tests.triggers.vectors import ECL_SAMPLE, bits_of_event, ready_clusters
+from triggers.ecl.clusters import NO_ECL_NS, ClusterCuts
 from triggers.ecl.decisions import ECL_BITS
-from triggers.ecl.ready import BIT_NUMBERS, ReadyEcl, ready_words
-
-
-def ready(n_clusters: int = 2, **changed: Any) -> ReadyEcl:
-    """Return one event with clusters in the barrel, an array of it changed."""
-    arrays: dict[str, Any] = {
-        "offsets": np.array([0, n_clusters]),
-        "x_cm": np.full(n_clusters, 125.0),
-        "y_cm": np.full(n_clusters, 5.0),
-        "z_cm": np.zeros(n_clusters),
-        "energy_gev": np.ones(n_clusters),
-        "time_ns": np.zeros(n_clusters),
-        "tc_id": np.full(n_clusters, 88),
-        "theta_id": np.full(n_clusters, 11),
-        "ecl_words": np.zeros((1, 4), dtype=np.uint32),
-        "ecl_present": np.array([True]),
-        "ecl_time_ns": np.zeros(1),
-    }
-    return ReadyEcl(**(arrays | changed))
-
-
-def bits(objects: ReadyEcl) -> tuple[dict[str, bool], bool]:
-    """Return the bits of one event, and whether it is malformed."""
-    _, words, malformed = ready_words(objects)
-    return {name: bool(flags_of(words, i)[0]) for i, name in enumerate(ECL_BITS)}, bool(malformed[0])
+from triggers.ecl.ready import BIT_NUMBERS, ready_words
 
 
 def test_bit_numbers_are_those_of_the_packed_words():
@@ -54,20 +29,23 @@ def test_bit_numbers_are_those_of_the_packed_words():
 @pytest.mark.parametrize("count", [0, 1, 7, 15, 16, 17])
 def test_clusters_are_counted_in_four_bits(count: int):
     """All that are given count, up to 15; 16 are none."""
-    found, malformed = bits(ready(count))
+    found, malformed = bits_of_event({}, ready=ready_clusters(count))
     assert sum(found[f"clst_{k}"] << k for k in range(4)) == count % 16
     assert found["ecl_active"] and not malformed
 
 
 def test_no_record_has_no_bits_and_no_time():
     """Words and time of a record that is not present are not looked at."""
-    absent = ready(
-        ecl_present=np.array([False]), ecl_words=np.full((1, 4), 2**32 - 1, np.uint32), ecl_time_ns=np.array([np.nan])
+    absent = ready_clusters(
+        2,
+        ecl_present=np.array([False]),
+        ecl_words=np.full((1, 4), 2**32 - 1, np.uint32),
+        ecl_time_ns=np.array([np.nan]),
     )
-    found, malformed = bits(absent)
-    assert [name for name, fired in found.items() if fired] == ["clst_1"]
+    found, malformed = bits_of_event({}, ready=absent)
+    assert [name for name in ECL_BITS if found[name]] == ["clst_1"]
     assert not malformed
-    assert ready_words(absent)[0].event_time_ns[0] == NO_ECL_NS
+    assert ready_words(absent, ClusterCuts())[0].event_time_ns[0] == NO_ECL_NS
 
 
 @pytest.mark.parametrize(
@@ -85,15 +63,15 @@ def test_no_record_has_no_bits_and_no_time():
 def test_a_cluster_that_cannot_be_is_flagged_and_ignored(name: str, value: float):
     """The other one is counted."""
     array = np.array([value, 1], dtype=type(value))
-    found, malformed = bits(ready(**{name: array}))
+    found, malformed = bits_of_event({}, ready=ready_clusters(2, **{name: array}))
     assert malformed
     assert found["clst_0"] and not found["clst_1"]
 
 
 def test_a_cluster_on_the_axis_and_a_time_that_is_no_number_are_flagged():
     """Neither has a direction or a time to compare with."""
-    assert bits(ready(x_cm=np.zeros(2), y_cm=np.zeros(2)))[1]
-    assert bits(ready(ecl_time_ns=np.array([np.nan])))[1]
+    assert bits_of_event({}, ready=ready_clusters(2, x_cm=np.zeros(2), y_cm=np.zeros(2)))[1]
+    assert bits_of_event({}, ready=ready_clusters(2, ecl_time_ns=np.array([np.nan])))[1]
 
 
 @pytest.mark.parametrize(
@@ -110,4 +88,4 @@ def test_a_cluster_on_the_axis_and_a_time_that_is_no_number_are_flagged():
 def test_arrays_that_do_not_fit_are_refused(name: str, value: Any, rule: str):
     """No kernel sees them."""
     with pytest.raises(EventError, match=rule):
-        ready(**{name: value})
+        ready_clusters(2, **{name: value})

@@ -8,7 +8,9 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from triggers.ecl.ready import ReadyEcl, ready_words
+from tests.triggers.vectors import ready_clusters
+from triggers.ecl.clusters import ClusterCuts
+from triggers.ecl.ready import ready_words
 from triggers.grl.azimuth import BINS_64_OF_36, any_apart, bin_of, spread_36, spread_64, to_36
 
 bins_36 = st.frozensets(st.integers(0, 35), max_size=8)
@@ -49,19 +51,6 @@ def test_azimuth_bin_of_a_cluster_is_that_of_its_angle(x: float, y: float):
     bins = math.degrees(math.atan2(y, x)) / 10.0
     assume(math.hypot(x, y) > 1e-6)
     assume(x == 0.0 or y == 0.0 or abs(bins - round(bins)) > 1e-9)
-    one = {name: np.ones(1, dtype=np.int64) for name in ("tc_id", "theta_id")}
-    clusters, _, _ = ready_words(
-        ReadyEcl(
-            offsets=np.array([0, 1]),
-            x_cm=np.array([x]),
-            y_cm=np.array([y]),
-            z_cm=np.zeros(1),
-            energy_gev=np.ones(1),
-            time_ns=np.zeros(1),
-            **one,
-            ecl_words=np.zeros((1, 4), dtype=np.uint32),
-            ecl_present=np.ones(1, dtype=np.bool_),
-            ecl_time_ns=np.zeros(1),
-        )
-    )
+    one = ready_clusters(1, x_cm=np.array([x]), y_cm=np.array([y]))
+    clusters, _, _ = ready_words(one, ClusterCuts())
     assert clusters.azimuth_bin[0] == bin_of(math.atan2(y, x))
