@@ -36,7 +36,7 @@ def accepts_hz(menu: L1Menu, column: str | None, luminosity_cm2_s: float, mix: l
     emulator = L1Emulator(menu, seed=1, beam=DEMO.beam, column=column)
     rate = variance = 0.0
     for cross_section_nb, planes, run, event in mix:
-        accepted = np.bitwise_or.reduce(emulator.lines(planes, run, event)[1], axis=0)
+        accepted = np.bitwise_or.reduce(emulator.lines.decide(planes, run, event).accepted, axis=0)
         share = float(np.bitwise_count(accepted).sum()) / EVENTS
         collisions_hz = cross_section_nb * NB_CM2 * luminosity_cm2_s
         rate += share * collisions_hz

@@ -81,7 +81,7 @@ def test_toml_to_menu_to_toml(tmp_path_factory: pytest.TempPathFactory, tables: 
     path = folder / "menu.toml"
     seen = []
     for _ in range(2):
-        path.write_text(to_toml(L1Menu(tables, (), None, 0)) if not seen else to_toml(seen[-1]), encoding="utf-8")
+        path.write_text(to_toml(L1Menu(tables, (), 0)) if not seen else to_toml(seen[-1]), encoding="utf-8")
         seen.append(L1Menu.load(path))
         assert seen[-1].tables == tables
     assert seen[0].hash == seen[1].hash
@@ -91,7 +91,7 @@ def test_toml_to_menu_to_toml(tmp_path_factory: pytest.TempPathFactory, tables: 
 def test_toml_to_triple_to_menu(tmp_path_factory: pytest.TempPathFactory, tables: MenuTables):
     """The three files carry names, numbers and logic; prescales and timing they cannot."""
     folder = tmp_path_factory.mktemp("menu")
-    (folder / "menu.toml").write_text(to_toml(L1Menu(tables, (), None, 0)), encoding="utf-8")
+    (folder / "menu.toml").write_text(to_toml(L1Menu(tables, (), 0)), encoding="utf-8")
     menu = L1Menu.load(folder / "menu.toml")
     write_triple(to_triple(menu), folder / "menu.alg")
     other = L1Menu.load(folder / "menu.alg")

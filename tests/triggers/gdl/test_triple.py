@@ -48,7 +48,7 @@ def words_of_flags(flags: Array) -> Array:
 def lines_of(menu: L1Menu, flags: Array) -> Array:
     """Return the (events, lines) decisions of a menu on flags of the computed input bits."""
     planes = planes_of(words_of_flags(flags), len(INPUT_NAMES))
-    out = words_of(evaluate(menu.program, planes, len(flags)), len(flags))
+    out = words_of(evaluate(menu.compile(INPUT_NAMES), planes, len(flags)), len(flags))
     return np.stack([flags_of(out, k) for k in range(len(menu.lines))], axis=1)
 
 
