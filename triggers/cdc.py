@@ -82,20 +82,20 @@ def cdc_words(primitives: Primitives, cuts: CdcCuts, words: Array, malformed: Ar
     phi0_2d, omega_2d = primitives.trk2d_phi0, primitives.trk2d_omega
     z0_3d_cm, z0_nn_cm = primitives.trk3d_z0_cm, primitives.trknn_z0_cm
     omega_nn, cot_theta_nn = primitives.trknn_omega, primitives.trknn_cot_theta
+    n_2d, n_3d, n_neural = np.zeros((3, words.size), dtype=np.int64)
+    single = np.zeros(words.size, dtype=np.bool_)
+    pairs = np.zeros(words.size, dtype=np.uint64)  # bit = difference of azimuth bins
     for event in range(words.size):
-        n_2d = n_3d = n_neural = 0
-        single = False
-        pairs = np.uint64(0)  # bit = difference of azimuth bins
         for i in range(primitives.trk2d_offsets[event], primitives.trk2d_offsets[event + 1]):
             if not is_sound(phi0_2d[i], omega_2d[i]):
                 malformed[event] = True
                 continue
-            n_2d += 1
+            n_2d[event] += 1
             bin_i = math.trunc(phi0_2d[i] * 18.0 / math.pi)
             for j in range(primitives.trk2d_offsets[event], i):
                 if is_sound(phi0_2d[j], omega_2d[j]):
                     difference = abs(bin_i - math.trunc(phi0_2d[j] * 18.0 / math.pi))
-                    pairs |= np.uint64(1) << np.uint64(min(difference, 63))
+                    pairs[event] |= np.uint64(1) << np.uint64(min(difference, 63))
         for i in range(primitives.trk3d_offsets[event], primitives.trk3d_offsets[event + 1]):
             if not (
                 is_sound(primitives.trk3d_phi0[i], primitives.trk3d_omega[i])
@@ -103,37 +103,38 @@ def cdc_words(primitives: Primitives, cuts: CdcCuts, words: Array, malformed: Ar
             ):
                 malformed[event] = True
                 continue
-            n_3d += abs(z0_3d_cm[i]) < cuts.z_3d_cm
+            n_3d[event] += abs(z0_3d_cm[i]) < cuts.z_3d_cm
         for i in range(primitives.trknn_offsets[event], primitives.trknn_offsets[event + 1]):
             if not (is_sound(primitives.trknn_phi0[i], omega_nn[i]) and math.isfinite(z0_nn_cm[i] + cot_theta_nn[i])):
                 malformed[event] = True
                 continue
-            n_neural += abs(z0_nn_cm[i]) < cuts.z_neural_cm
-            single |= (
+            n_neural[event] += abs(z0_nn_cm[i]) < cuts.z_neural_cm
+            single[event] |= (
                 abs(z0_nn_cm[i]) < cuts.z_single_cm
                 and momentum_bin(np.float64(omega_nn[i]), np.float64(cot_theta_nn[i]), cuts) > cuts.momentum_single
             )
+    for event in range(words.size):  # a loop without branches does several events at a time
         words[event] = pack(
             (
-                n_2d == 1,  # t2_0
-                n_2d == 2,  # t2_1
-                n_2d == 3,  # t2_2
-                n_2d > 3,  # t2_3
-                n_3d == 1,  # t3_0
-                n_3d == 2,  # t3_1
-                n_3d == 3,  # t3_2
-                n_3d > 3,  # t3_3
-                n_neural == 1,  # ty_0
-                n_neural == 2,  # ty_1
-                n_neural == 3,  # ty_2
-                n_neural > 3,  # ty_3
-                single,  # typ
-                any_within(pairs, cuts.open90_bins),  # cdc_open90
-                any_within(pairs, cuts.b2b3_bins),  # cdc_b2b3
-                any_within(pairs, cuts.b2b5_bins),  # cdc_b2b5
-                any_within(pairs, cuts.b2b7_bins),  # cdc_b2b7
-                any_within(pairs, cuts.b2b9_bins),  # cdc_b2b9
-                any_within(pairs, cuts.open30_bins),  # f2f30
+                n_2d[event] == 1,  # t2_0
+                n_2d[event] == 2,  # t2_1
+                n_2d[event] == 3,  # t2_2
+                n_2d[event] > 3,  # t2_3
+                n_3d[event] == 1,  # t3_0
+                n_3d[event] == 2,  # t3_1
+                n_3d[event] == 3,  # t3_2
+                n_3d[event] > 3,  # t3_3
+                n_neural[event] == 1,  # ty_0
+                n_neural[event] == 2,  # ty_1
+                n_neural[event] == 3,  # ty_2
+                n_neural[event] > 3,  # ty_3
+                single[event],  # typ
+                any_within(pairs[event], cuts.open90_bins),  # cdc_open90
+                any_within(pairs[event], cuts.b2b3_bins),  # cdc_b2b3
+                any_within(pairs[event], cuts.b2b5_bins),  # cdc_b2b5
+                any_within(pairs[event], cuts.b2b7_bins),  # cdc_b2b7
+                any_within(pairs[event], cuts.b2b9_bins),  # cdc_b2b9
+                any_within(pairs[event], cuts.open30_bins),  # f2f30
                 primitives.cdc_t0[event] != 0,  # cdc_active
             )
         )
