@@ -436,8 +436,9 @@ def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], No
 
 def warm_up() -> None:
     """Compile every kernel of the chain, in the form in which the stream gives it its arrays."""
-    settings = load_run(ROOT / "configs" / "runs" / "low_multiplicity.toml", events=3000)
-    for _ in blocks_in_process(settings):
+    settings = load_run(ROOT / "configs" / "runs" / "demo.toml", events=3000)
+    beam = settings.beam.model_copy(update={"injection": InjectionSettings(ler_hz=25.0)})
+    for _ in blocks_in_process(settings.model_copy(update={"beam": beam})):
         pass
 
 

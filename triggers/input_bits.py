@@ -47,7 +47,7 @@ class Explanation(NamedTuple):
     always: tuple[str, ...]
     """Lines that always fire, because of constant bits or because the menu says so."""
     held: tuple[str, ...]
-    """Other lines with a bit that is not computed: parts of their logic are out of use."""
+    """Other lines with a constant bit but ``veto``: parts of their logic are out of use."""
 
 
 @functools.cache
@@ -80,15 +80,16 @@ def explain(menu: L1Menu, names: Iterable[str], quirks: Quirks = "belle2") -> Ex
             users[bit].append(line.name)
     bits = [InputBit(name, *origin_of(name, quirks), tuple(users[name])) for name in dict.fromkeys(names)]
     zero = frozenset(bit.name for bit in bits if bit.constant) | frozenset(menu.absent)
-    never, always = [], []
+    never, always, held = [], [], []
     for line, products in zip(menu.lines, menu.sums, strict=True):
         left = [product for product in without(products, zero) if _is_possible(product)]
         if not left:
             never.append(line.name)
         elif not all(left):
             always.append(line.name)
-    held = tuple(name for name in menu.held_lines if name not in never and name not in always)
-    return Explanation(tuple(bits), tuple(never), tuple(always), held)
+        elif any(bit in zero and bit != "veto" for product in products for bit, _ in product):
+            held.append(line.name)
+    return Explanation(tuple(bits), tuple(never), tuple(always), tuple(held))
 
 
 def used_bits(menu: L1Menu) -> tuple[str, ...]:
