@@ -166,6 +166,7 @@ def trigger_l1(
         wanted.append((*_KEPT, *source.columns(table)))
         total += table.size or 0
     counts = np.zeros(len(names), dtype=np.int64)
+    counters = np.zeros(len(menu.lines), dtype=np.int64)  # of prescales by counter, through all files
     done = 0
     with writing(out, names) as writer:
         for rows in _all_rows(files, wanted, rows_at_once):
@@ -175,7 +176,7 @@ def trigger_l1(
             else:
                 planes = lines.raw(planes, rows.size)
             if bits == "psnm":
-                planes = lines.prescaled(planes, *event_numbers(rows, done))
+                planes = lines.prescaled(planes, *event_numbers(rows, done), counters)
             writer.write(rows, [name for name in _KEPT if rows.has(name)], planes)
             counts += np.bitwise_count(planes).sum(axis=1, dtype=np.int64)
             done += rows.size

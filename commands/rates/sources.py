@@ -203,9 +203,11 @@ def _of_source(title: str, settings: RunSettings, source: Source, n_events: int,
 def _decided(batches: Iterator[EventBatch], lines: Sequence[MenuLines], settings: RunSettings) -> Iterator[Chunk]:
     """Yield the decisions of all menus; the input bits of an event are made once."""
     table = EclTable.for_beams(settings.beam)
+    counters = [np.zeros(len(each.menu.lines), dtype=np.int64) for each in lines]
     for batch in batches:
         inputs, malformed = input_planes(batch, batch.size, table, quirks=settings.l1.quirks)
-        decisions = tuple(each.decide(inputs, batch["run"], batch["event"]) for each in lines)
+        run, event = batch["run"], batch["event"]
+        decisions = tuple(each.decide(inputs, run, event, count) for each, count in zip(lines, counters, strict=True))
         forced = _without_line(malformed, decisions[0]) if malformed.any() else 0
         yield Chunk(batch["process"], batch["weight"].astype(np.float64), decisions, forced)
 

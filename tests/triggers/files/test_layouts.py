@@ -19,6 +19,7 @@ from tests.triggers.files.making import CLUSTER, GOOD_CLUSTER, MENU, bits_of, sa
 from tests.triggers.vectors import ECL_SAMPLE, GRL_SAMPLE, sample_batch
 from triggers.bits import flags_of
 from triggers.emulator import L1Emulator
+from triggers.gdl.menu import L1Menu
 
 
 def relaid(table: pa.Table, change: Callable[[pa.DataType], pa.DataType]) -> pa.Table:
@@ -218,3 +219,16 @@ def test_no_rows_are_no_bits(tmp_path: Path):
         assert found.columns == ["event_id", *MENU.line_names]
         assert found.height == 0
         assert set(found.dtypes[1:]) == {pl.Boolean}
+
+
+@pytest.mark.parametrize("rows", [64, 100])
+def test_prescales_by_counter_count_through_all_rows(tmp_path: Path, rows: int):
+    """However many rows are read at a time, each third event of a line passes."""
+    (tmp_path / "menu.toml").write_text(
+        'name = "counted"\nprescale_by = "counter"\n\n[[line]]\nname = "any"\nlogic = "ecl_active"\nprescale = 3\n',
+        encoding="utf-8",
+    )
+    menu, sample = L1Menu.load(tmp_path / "menu.toml"), save(pq.read_table(ECL_SAMPLE), tmp_path / "sample.parquet")
+    fired = bits_of(sample, menu=menu, bits="ftdl")["any"].to_numpy()
+    passed = bits_of(sample, menu=menu, bits="psnm", rows_at_once=rows)["any"]
+    np.testing.assert_array_equal(np.flatnonzero(passed.to_numpy()), np.flatnonzero(fired)[2::3])
