@@ -10,10 +10,10 @@ import numpy as np
 from daq.event import EventBatch
 from daq.jit import Array
 from daq.settings import BeamSettings
-from hlt.cuts import CutProgram
 from hlt.decision import Lines, decide
 from hlt.kinematics import cm_frame
 from hlt.menu import HltMenu
+from hlt.program import CutProgram
 from hlt.variables import VARIABLES, filter_variables
 from triggers.prescale import line_keys
 
