@@ -45,6 +45,8 @@ _NAN_NAMES = """
     maximumPCMS maximumPLab maximumPCMSB maximumPCMSC pCmsNegC clusterENegC pCmsPosC clusterEPosC dPhiCmsC dphiCmsClust
 """
 VARIABLES: tuple[str, ...] = tuple(_NAMES.split())
+VERTEX_VARIABLES: tuple[str, ...] = ()
+"""Further variables of menus with the vertex seed "circles"."""
 UNDEFINED_IS_NAN: tuple[str, ...] = tuple(_NAN_NAMES.split())
 """Variables that are NaN, not 0, in an event that does not define them."""
 TABLE: np.dtype[Any] = np.dtype([(name, "<f8") for name in VARIABLES])
@@ -52,6 +54,8 @@ TABLE: np.dtype[Any] = np.dtype([(name, "<f8") for name in VARIABLES])
 
 
 THRESHOLDS = Thresholds()
+L1_BITS = ("bha3d", "bhapur", "lml1", "fpre", "raw_bhapur")
+"""The bits of the first level that the variables need: prescaled, and before the prescale with the prefix ``raw_``."""
 
 # Columns of the event model, in the order of the fields of `Tracks` and `Clusters`.
 _TRACK_COLUMNS = (
