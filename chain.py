@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,8 +29,10 @@ from daq.source.mix import MixSource, ProcessSettings, Source
 from daq.source.replay import ReplaySource, stage
 from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
+from hlt.budget import Meter
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
+from hlt.variables import L1_BITS
 from triggers.emulator import L1Emulator
 from triggers.gdl.menu import L1Menu
 
@@ -81,12 +83,23 @@ class Chain:
     @classmethod
     def of(cls, settings: RunSettings) -> Chain:
         """Load the menus that the settings name; raise `InputError` for what is wrong with them."""
-        return cls(settings, L1Menu.load(settings.l1.menu), HltMenu.load(settings.hlt.menu))
+        chain = cls(settings, L1Menu.load(settings.l1.menu), HltMenu.load(settings.hlt.menu))
+        _ = chain.hlt_column  # one that the menu has not is refused here
+        if chain.hlt.prescale_by == "counter":
+            rule = 'prescale_by = "counter" needs events in order, and the workers of a run take blocks in any order'
+            raise InputError(f"{rule}: only decisions on files can use it", key="[hlt] menu", value=settings.hlt.menu)
+        return chain
+
+    @property
+    def hlt_column(self) -> str | None:
+        """Return the name of the prescale column of the HLT menu that is in force; None for a menu without columns."""
+        return self.hlt.choose(self.settings.hlt.column, self.settings.beam.luminosity_cm2_s)
 
     @property
     def menu_hash(self) -> int:
-        """Return one number for both menus; blocks of a run with other menus are refused."""
-        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {self.hlt.hash}".encode())
+        """Return one number for both menus and the prescales in force; blocks of a run with others are refused."""
+        prescales = self.hlt.prescales(self.hlt_column)
+        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {self.hlt.hash} {prescales}".encode())
 
     @property
     def bit_names(self) -> dict[str, list[str]]:
@@ -106,7 +119,9 @@ class Chain:
             },
             "hlt": {
                 **self.hlt.model_dump(mode="json", exclude={"line"}),
-                "lines": {line.name: line.prescale for line in self.hlt.line},
+                "column": self.hlt_column,
+                "lines": dict(zip(self.hlt.line_names, self.hlt.prescales(self.hlt_column), strict=True)),
+                "line_budgets_us": dict(zip(self.hlt.line_names, self.hlt.line_budgets_us, strict=True)),
                 "cuts": {line.name: line.cut for line in self.hlt.line},
             },
         }
@@ -118,8 +133,9 @@ class Chain:
 
     def hlt_stage(self) -> HltStage:
         """Return the HLT of this run."""
-        emulator = HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam)
-        return HltStage(emulator, self.l1.line_names)
+        seed = self.settings.seed
+        emulator = HltEmulator(self.hlt, seed=seed, beam=self.settings.beam, column=self.hlt_column)
+        return HltStage(Meter(emulator, seed=seed, clock=time.perf_counter_ns), self.l1.line_names)
 
 
 class L1Stage:
@@ -160,32 +176,34 @@ class L1Stage:
 class HltStage:
     """The HLT on blocks of L1-accepted events."""
 
-    def __init__(self, emulator: HltEmulator, l1_names: Iterable[str]):
-        self._emulator, self._l1_names = emulator, tuple(l1_names)
+    def __init__(self, meter: Meter, l1_names: Sequence[str]):
+        self._meter = meter
+        self._bits: dict[str, tuple[str, int]] = {}  # L1 bit that the HLT looks at -> table, place in it
+        for name in L1_BITS:
+            bit, table = name.removeprefix("raw_"), "kept.l1_raw" if name.startswith("raw_") else "kept.l1"
+            if bit in l1_names:
+                self._bits[name] = table, l1_names.index(bit)
 
     def __call__(self, block: Block) -> Block:
         """Return the block with its HLT-accepted events."""
-        began = time.perf_counter()
-        l1 = {}
-        for place, name in enumerate(self._l1_names):
-            l1[name] = bit_column(block.tables["kept.l1"], place)
-            l1[f"raw_{name}"] = bit_column(block.tables["kept.l1_raw"], place)
-        result = self._emulator.process(block.events, l1)
-        latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.events.size)
+        l1 = {name: bit_column(block.tables[table], place) for name, (table, place) in self._bits.items()}
         # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
-        accept = result.accept | block.tables["kept.l1_malformed"]
+        measured = self._meter.process(block.events, l1, block.tables["kept.l1_malformed"])
+        result = measured.result
         outcome = np.array(block.tables["all.outcome"])
-        outcome[np.flatnonzero(outcome == Outcome.KEPT)[~accept]] = Outcome.HLT_REJECTED
-        kept = np.flatnonzero(accept)
+        outcome[np.flatnonzero(outcome == Outcome.KEPT)[~result.accept]] = Outcome.HLT_REJECTED
+        kept = np.flatnonzero(result.accept)
         tables = {name: table[kept] if name.startswith("kept.") else table for name, table in block.tables.items()}
         tables |= {
             "all.outcome": outcome,
             "kept.hlt": result.prescaled[kept],
             "kept.hlt_raw": result.raw[kept],
-            "kept.hlt_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
+            "kept.hlt_latency_us": np.full(kept.size, measured.block_us, dtype=np.float32),
+            "kept.hlt_event_latency_us": measured.event_us[kept],
             "kept.hlt_over_cap": result.over_cap[kept],
+            "kept.hlt_over_budget": result.over_budget[kept],
         }
-        return _replace(block, block.events.take(kept), tables, block.notes)
+        return _replace(block, block.events.take(kept), tables, block.notes | {"hlt": measured.note})
 
 
 def bit_column(words: Array, place: int) -> Array:
@@ -397,9 +415,11 @@ def warm_up() -> None:
 
 
 def check_file(path: Path) -> str:
-    """Check a TOML file of any kind, or an L1 menu of Belle II (.alg), and say what it is; raise `InputError`."""
+    """Check a TOML file of any kind, or a menu of Belle II (.alg, .json), and say what it is; raise `InputError`."""
     if path.suffix == ".alg":
         return _what_l1_menu(L1Menu.load(path))
+    if path.suffix == ".json":
+        return _what_hlt_menu(HltMenu.load(path))
     tables = read_toml(path)
     lines = tables.get("line")
     if "sampler" in tables:
@@ -410,7 +430,7 @@ def check_file(path: Path) -> str:
 
         return f"a search: {load_search(path).title}"
     if isinstance(lines, list) and any(isinstance(line, dict) and "cut" in line for line in lines):
-        return f"an HLT menu of {len(HltMenu.load(path).line)} lines"
+        return _what_hlt_menu(HltMenu.load(path))
     if isinstance(lines, list):
         return _what_l1_menu(L1Menu.load(path))
     settings = load(path, RunSettings)
@@ -418,6 +438,11 @@ def check_file(path: Path) -> str:
     if settings.source.kind == "mix":
         MixSource(settings)
     return f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
+
+
+def _what_hlt_menu(menu: HltMenu) -> str:
+    columns = ", ".join(f"{column.name} (up to {column.luminosity_cm2_s:.3g} cm-2 s-1)" for column in menu.column)
+    return f"an HLT menu of {len(menu.line)} lines{f'; prescale columns: {columns}' if columns else ''}"
 
 
 def _what_l1_menu(menu: L1Menu) -> str:

@@ -136,6 +136,13 @@ class MenuSettings(Settings):
     """Name of a TOML file under configs/menus/, or a path."""
 
 
+class HltSettings(MenuSettings):
+    """Which menu the HLT runs, and with which of its prescales."""
+
+    column: str = "auto"
+    """Prescale column of the menu by name; ``auto`` takes the one for the luminosity of ``[beam]``."""
+
+
 class RunSettings(Settings):
     """All that is needed to repeat a run."""
 
@@ -153,7 +160,7 @@ class RunSettings(Settings):
     source: SourceSettings = SourceSettings()
     replay: ReplaySettings = ReplaySettings()
     l1: MenuSettings
-    hlt: MenuSettings
+    hlt: HltSettings
     stream: StreamSettings = StreamSettings()
 
 
