@@ -177,16 +177,11 @@ class HltStage:
     """The HLT on blocks of L1-accepted events."""
 
     def __init__(self, meter: Meter, l1_names: Sequence[str]):
-        self._meter = meter
-        self._bits: dict[str, tuple[str, int]] = {}  # L1 bit that the HLT looks at -> table, place in it
-        for name in L1_BITS:
-            bit, table = name.removeprefix("raw_"), "kept.l1_raw" if name.startswith("raw_") else "kept.l1"
-            if bit in l1_names:
-                self._bits[name] = table, l1_names.index(bit)
+        self._meter, self._l1_names = meter, l1_names
 
     def __call__(self, block: Block) -> Block:
         """Return the block with its HLT-accepted events."""
-        l1 = {name: bit_column(block.tables[table], place) for name, (table, place) in self._bits.items()}
+        l1 = l1_bits(block, self._l1_names)
         # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
         measured = self._meter.process(block.events, l1, block.tables["kept.l1_malformed"])
         result = measured.result
@@ -204,6 +199,16 @@ class HltStage:
             "kept.hlt_over_budget": result.over_budget[kept],
         }
         return _replace(block, block.events.take(kept), tables, block.notes | {"hlt": measured.note})
+
+
+def l1_bits(block: Block, names: Sequence[str]) -> dict[str, Array]:
+    """Return the L1 bits that the HLT looks at, as far as the L1 menu with these lines has them: (N,) bool by name."""
+    bits = {}
+    for name in L1_BITS:
+        line, table = name.removeprefix("raw_"), "kept.l1_raw" if name.startswith("raw_") else "kept.l1"
+        if line in names:
+            bits[name] = bit_column(block.tables[table], names.index(line))
+    return bits
 
 
 def bit_column(words: Array, place: int) -> Array:

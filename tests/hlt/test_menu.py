@@ -197,6 +197,20 @@ def test_the_public_menus_differ_as_published():
     assert prescales == [(1, 10), (40, 1152), (9999, 9999)]
 
 
+def test_the_dark_sector_menu_holds_its_searches_at_any_luminosity():
+    """What a search lives on is never prescaled, and no line is switched off."""
+    menu = HltMenu.load("dark_sector")
+    names = [column.name for column in menu.column]
+    assert names == ["6e34", "6e35"]
+    assert [menu.choose("auto", luminosity) for luminosity in (5.1e34, 6e35)] == names
+    record, design = (dict(zip(menu.line_names, menu.prescales(name), strict=True)) for name in names)
+    for line in ("single_photon_45_115", "neutral_2gev_barrel", "three_photon", "displaced_vertex"):
+        assert record[line] == design[line] == 1
+    assert record["single_muon"] == record["mumu_and_nothing"] == record["emu_and_nothing"] == 1
+    assert all(0 < record[line] <= design[line] for line in record)
+    assert all(line.comment for line in menu.line)
+
+
 def test_the_physics_menu_has_the_lines_of_the_dark_sector():
     """Single photon, three photons, single muon and displaced vertex are there; Bhabhas are prescaled."""
     lines = {line.name: line for line in HltMenu.load("physics").line}
