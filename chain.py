@@ -33,6 +33,7 @@ from hlt.budget import Meter
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
 from hlt.variables import L1_BITS
+from triggers.bits import flags_of
 from triggers.emulator import L1Emulator
 from triggers.gdl.menu import L1Menu
 
@@ -131,11 +132,14 @@ class Chain:
         emulator = L1Emulator(self.l1, seed=self.settings.seed, beam=self.settings.beam)
         return L1Stage(emulator, round(self.settings.beam.section_s * 1e9))
 
+    def hlt_emulator(self) -> HltEmulator:
+        """Return the HLT of this run, for arrays."""
+        return HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam, column=self.hlt_column)
+
     def hlt_stage(self) -> HltStage:
         """Return the HLT of this run."""
-        seed = self.settings.seed
-        emulator = HltEmulator(self.hlt, seed=seed, beam=self.settings.beam, column=self.hlt_column)
-        return HltStage(Meter(emulator, seed=seed, clock=time.perf_counter_ns), self.l1.line_names)
+        meter = Meter(self.hlt_emulator(), seed=self.settings.seed, clock=time.perf_counter_ns)
+        return HltStage(meter, self.l1.line_names)
 
 
 class L1Stage:
@@ -181,7 +185,7 @@ class HltStage:
 
     def __call__(self, block: Block) -> Block:
         """Return the block with its HLT-accepted events."""
-        l1 = l1_bits(block, self._l1_names)
+        l1 = l1_bits(block.tables["kept.l1"], block.tables["kept.l1_raw"], self._l1_names)
         # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
         measured = self._meter.process(block.events, l1, block.tables["kept.l1_malformed"])
         result = measured.result
@@ -201,19 +205,14 @@ class HltStage:
         return _replace(block, block.events.take(kept), tables, block.notes | {"hlt": measured.note})
 
 
-def l1_bits(block: Block, names: Sequence[str]) -> dict[str, Array]:
-    """Return the L1 bits that the HLT looks at, as far as the L1 menu with these lines has them: (N,) bool by name."""
+def l1_bits(prescaled: Array, raw: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Return the L1 bits that the HLT looks at, (N,) bool by name, from the (N, W) words of the L1 lines ``names``."""
     bits = {}
     for name in L1_BITS:
-        line, table = name.removeprefix("raw_"), "kept.l1_raw" if name.startswith("raw_") else "kept.l1"
+        line = name.removeprefix("raw_")
         if line in names:
-            bits[name] = bit_column(block.tables[table], names.index(line))
+            bits[name] = flags_of(prescaled if name == line else raw, names.index(line))
     return bits
-
-
-def bit_column(words: Array, place: int) -> Array:
-    """Return bit ``place`` of every row of (N, W) words as booleans."""
-    return (words[:, place // 64] >> np.uint64(place % 64) & np.uint64(1)).astype(bool)
 
 
 def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: dict[str, Any]) -> Block:

@@ -20,6 +20,7 @@ from daq.source.mix import MixSource
 from daq.stream.codec import as_received
 from hlt.emulator import HltEmulator, HltResult
 from hlt.menu import HltMenu
+from triggers.bits import flags_of
 
 KINDS = ("raw", "kept", "alone")
 
@@ -34,7 +35,7 @@ class Counts:
     def add(self, result: HltResult) -> None:
         """Count the events of a block."""
         raw, kept = (
-            np.stack([chain.bit_column(words, line) for line in range(self.lines.shape[1])])
+            np.stack([flags_of(words, line) for line in range(self.lines.shape[1])])
             for words in (result.raw, result.prescaled)
         )
         alone = kept & (kept.sum(axis=0) == 1)
@@ -53,8 +54,9 @@ def rates(menu: HltMenu, settings: chain.RunSettings) -> dict[str, Any]:
     for number in range(run.n_blocks):
         block, state = l1_stage(as_received(make(number)), state)
         l1_accepted += len(block.events)
+        bits = chain.l1_bits(block.tables["kept.l1"], block.tables["kept.l1_raw"], composed.l1.line_names)
         for name, emulator in emulators.items():
-            counts[name].add(emulator.process(block.events, chain.l1_bits(block, composed.l1.line_names)))
+            counts[name].add(emulator.process(block.events, bits))
     time_s = source.interval_ns(0, run.n_events)[1] / 1e9
 
     def in_column(name: str | None, luminosity: float) -> dict[str, Any]:
