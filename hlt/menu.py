@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -147,25 +146,25 @@ class HltMenu(Settings):
         """Return the prescale of each line in a column; None for a menu without columns."""
         return prescales_in(self.column, column, [line.prescale for line in self.line])
 
-    @cached_property
+    @property
     def line_names(self) -> tuple[str, ...]:
-        """Names of the lines, in the order of their bits."""
+        """Return the names of the lines, in the order of their bits."""
         return tuple(line.name for line in self.line)
 
-    @cached_property
+    @property
     def variables(self) -> tuple[str, ...]:
-        """Variables that the cuts may name."""
+        """Return the variables that the cuts may name."""
         return (*VARIABLES, *VERTEX_VARIABLES) if self.vertex.seed == "circles" else VARIABLES
 
-    @cached_property
+    @property
     def line_budgets_us(self) -> tuple[float, ...]:
-        """What the cut of each line may take for an event [us]."""
+        """Return what the cut of each line may take for an event [us]."""
         shared = self.budget.line_us or self.budget.event_us / len(self.line)
         return tuple(line.budget_us or shared for line in self.line)
 
-    @cached_property
+    @property
     def hash(self) -> str:
-        """Hash of all that decides: 16 hex digits, the same for menus that decide the same."""
+        """Return the hash of all that decides: 16 hex digits, the same for menus that decide the same."""
         silent: dict[str, Any] = {"comment": True}
         budgets = {"budget_us": True} if self.budget.policy == "flag" else {}
         exclude: dict[str, Any] = {"column": {"__all__": silent}, "line": {"__all__": silent | budgets}}

@@ -3,7 +3,7 @@
 In the conditions database of Belle II a menu is one payload ``software_trigger_cut&filter`` with the names of its lines
 and the accept mode, and each line one payload ``software_trigger_cut&filter&<name>`` with cut, prescale and reject flag
 (classes SoftwareTriggerMenu and DBRepresentationOfSoftwareTriggerCut of the public software, whose members give the
-keys). `write_payloads` writes them as one JSON object, payload name -> members::
+keys). `write_menu` writes them as one JSON object, payload name -> members::
 
     {"software_trigger_cut&filter": {"m_cutIdentifiers": ["ee2leg"], "m_acceptMode": false},
      "software_trigger_cut&filter&ee2leg": {"m_cutString": "ee2leg", "m_preScaleFactor": 1000, "m_isRejectCut": false},
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from daq.settings import Settings
     from hlt.menu import HltMenu
 
+ENDINGS = (".json", ".toml")
 MENU = "software_trigger_cut&filter"
 OURS = "darkline"
 _LINE_KEYS = {"m_cutString": "cut", "m_preScaleFactor": "prescale", "m_isRejectCut": "reject"}
@@ -155,28 +156,44 @@ def payloads_of(menu: HltMenu, column: str | None = None) -> dict[str, Any]:
     if menu.column and column in (None, AUTO):
         names = ", ".join(each.name for each in menu.column)
         raise InputError(f"payloads hold one prescale a line: name a column of the menu ({names})", key="column")
-    prescales = menu.prescales(menu.choose(column, 0.0))
+    menu = in_column(menu, column)
     content: dict[str, Any] = {
         MENU: {"m_cutIdentifiers": list(menu.line_names), "m_acceptMode": menu.accept_mode},
     }
-    for line, prescale in zip(menu.line, prescales, strict=True):
-        members = (line.cut, prescale, line.reject)
+    for line in menu.line:
+        members = (line.cut, line.prescale, line.reject)
         content[f"{MENU}&{line.name}"] = dict(zip(_LINE_KEYS, members, strict=True))
-    ours = _set(menu, ("accept_mode", "column", "line"))
+    ours = _set(menu, ("accept_mode", "line"))
     extras = {line.name: _set(line, ("name", *_LINE_KEYS.values())) for line in menu.line}
     if extras := {name: extra for name, extra in extras.items() if extra}:
         ours["line"] = extras
     return {**content, OURS: ours}
 
 
-def write_payloads(menu: HltMenu, path: Path, column: str | None = None) -> None:
-    """Write the payloads of a menu as JSON; see `payloads_of`."""
-    _write(path, json.dumps(payloads_of(menu, column), indent=1, ensure_ascii=False) + "\n")
+def write_menu(menu: HltMenu, path: Path, column: str | None = None) -> None:
+    """Write a menu in the format that the ending of the file says; it appears whole or not at all.
+
+    ``.json``: payloads, see `payloads_of`. ``.toml``: `to_toml`, with the prescales of one column if it is named.
+
+    Raises
+    ------
+    InputError
+        If the ending is another, the menu has no such column, or payloads of a menu with columns are asked for without
+        one, or the file cannot be written.
+    """
+    if path.suffix not in ENDINGS:
+        raise InputError(f"must end in {' or '.join(ENDINGS)}", key="--out", value=str(path))
+    if path.suffix == ".json":
+        _write(path, json.dumps(payloads_of(menu, column), indent=1, ensure_ascii=False) + "\n")
+    else:
+        _write(path, to_toml(menu if column is None else in_column(menu, column)))
 
 
-def write_toml(menu: HltMenu, path: Path) -> None:
-    """Write a menu as a TOML file, which loads to the same menu; remarks after a ``#`` are lost."""
-    _write(path, to_toml(menu))
+def in_column(menu: HltMenu, column: str | None) -> HltMenu:
+    """Return a menu with the prescales of one of its columns, and without columns."""
+    prescales = menu.prescales(menu.choose(column, 0.0))
+    lines = [line.model_copy(update={"prescale": n}) for line, n in zip(menu.line, prescales, strict=True)]
+    return menu.model_copy(update={"column": (), "line": tuple(lines)})
 
 
 def _write(path: Path, text: str) -> None:
@@ -187,10 +204,6 @@ def _write(path: Path, text: str) -> None:
     except (OSError, UnicodeEncodeError) as error:
         partial.unlink(missing_ok=True)
         raise InputError(f"cannot be written: {error}", file=path) from None
-
-
-WRITERS: dict[str, Callable[..., None]] = {".json": write_payloads, ".toml": write_toml}
-"""Ending of a file -> what writes a menu into it."""
 
 
 def to_toml(menu: HltMenu) -> str:

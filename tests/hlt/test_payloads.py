@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from daq.errors import InputError
 from daq.settings import parse
 from hlt.menu import MENUS, HltMenu
-from hlt.payloads import MENU, WRITERS, payloads_of, read_payloads, to_toml
+from hlt.payloads import ENDINGS, MENU, in_column, payloads_of, read_payloads, to_toml, write_menu
 from hlt.variables import VARIABLES
 
 SMALL = HltMenu.model_validate(
@@ -56,7 +56,7 @@ def written(content: Any, folder: Path, name: str = "small.json") -> Path:
     return path
 
 
-@pytest.mark.parametrize("ending", WRITERS)
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("path", sorted(MENUS.glob("*.toml")), ids=lambda path: path.stem)
 def test_a_menu_written_out_is_the_same_menu(path, ending, tmp_path):
     """Every menu of ours comes back with the same hash, and with the same again when it is written once more."""
@@ -64,19 +64,12 @@ def test_a_menu_written_out_is_the_same_menu(path, ending, tmp_path):
     if menu.column and ending == ".json":
         menu = in_column(menu, menu.column[0].name)
     first, second = tmp_path / f"first{ending}", tmp_path / f"second{ending}"
-    WRITERS[ending](menu, first)
+    write_menu(menu, first)
     again = HltMenu.load(first)
     assert (again, again.hash) == (menu, menu.hash)
-    WRITERS[ending](again, second)
+    write_menu(again, second)
     assert first.read_bytes() == second.read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
-
-
-def in_column(menu: HltMenu, column: str) -> HltMenu:
-    """Return a menu with the prescales of one of its columns, and no columns."""
-    prescales = menu.prescales(column)
-    lines = [line.model_copy(update={"prescale": n}) for line, n in zip(menu.line, prescales, strict=True)]
-    return menu.model_copy(update={"column": (), "line": tuple(lines)})
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -112,8 +105,8 @@ def test_any_menu_survives_both_forms(tmp_path_factory, content):
     """Whatever the texts and numbers, payloads and TOML give the menu back."""
     menu = parse(content, HltMenu)
     folder = tmp_path_factory.mktemp("menus")
-    for ending, write in WRITERS.items():
-        write(menu, folder / f"menu{ending}")
+    for ending in ENDINGS:
+        write_menu(menu, folder / f"menu{ending}")
         assert HltMenu.load(folder / f"menu{ending}") == menu
 
 
@@ -235,19 +228,28 @@ def test_a_menu_with_columns_is_written_in_one_of_them(tmp_path):
     }
     menu = parse(tables, HltMenu)
     with pytest.raises(InputError, match=re.escape("name a column of the menu (low, high)")):
-        WRITERS[".json"](menu, tmp_path / "two.json")
+        write_menu(menu, tmp_path / "two.json")
     assert not list(tmp_path.iterdir())
-    WRITERS[".json"](menu, tmp_path / "two.json", "high")
+    write_menu(menu, tmp_path / "two.json", "high")
     assert HltMenu.load(tmp_path / "two.json") == in_column(menu, "high")
     assert "prescale = [1, 10]" in to_toml(menu)
-    WRITERS[".toml"](menu, tmp_path / "two.toml")
+    write_menu(menu, tmp_path / "two.toml")
     assert HltMenu.load(tmp_path / "two.toml") == menu
+    write_menu(menu, tmp_path / "low.toml", "low")
+    assert HltMenu.load(tmp_path / "low.toml") == in_column(menu, "low")
+    assert in_column(menu, "low").prescales(None) == (1, 5)
+    assert len({menu.hash, in_column(menu, "low").hash, in_column(menu, "high").hash}) == 3
+    with pytest.raises(InputError, match="no such prescale column"):
+        write_menu(menu, tmp_path / "mid.toml", "mid")
 
 
 def test_missing_and_unwritable_files(tmp_path):
     """A file that is not there, and a folder that is not there to write to."""
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         read_payloads(tmp_path / "none.json")
-    for ending, write in WRITERS.items():
+    for ending in ENDINGS:
         with pytest.raises(InputError, match="cannot be written"):
-            write(SMALL, tmp_path / "nowhere" / f"menu{ending}")
+            write_menu(SMALL, tmp_path / "nowhere" / f"menu{ending}")
+    with pytest.raises(InputError, match=re.escape("must end in .json or .toml")):
+        write_menu(SMALL, tmp_path / "menu.alg")
+    assert not list(tmp_path.iterdir())
