@@ -7,12 +7,11 @@ for signal shapes and efficiencies.
 
 from __future__ import annotations
 
-import math
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,12 +30,15 @@ from daq.source.mix import MixSource, ProcessSettings, Source
 from daq.source.replay import ReplaySource, stage
 from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
+from hlt.budget import Meter
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
+from hlt.variables import L1_BITS
+from triggers.bits import flags_of
+from triggers.columns import AUTO, ColumnSettings
 from triggers.emulator import L1Emulator, L1Result
 from triggers.gdl.deadtime import dead_time
 from triggers.gdl.menu import L1Menu
-from triggers.gdl.settings import AUTO
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,22 +83,28 @@ class Chain:
 
     settings: RunSettings
     l1: L1Menu
-    column: str | None
-    """Prescale column of the L1 menu that is in force; None for a menu without columns."""
     hlt: HltMenu
+    l1_column: str | None
+    """Prescale column of the L1 menu that is in force; None for a menu without columns."""
+    hlt_column: str | None
+    """The same of the HLT menu."""
 
     @classmethod
     def of(cls, settings: RunSettings) -> Chain:
         """Load the menus that the settings name; raise `InputError` for what is wrong with them."""
-        l1 = L1Menu.load(settings.l1.menu)
-        column = l1.choose(settings.l1.column, settings.beam.luminosity_cm2_s)
-        return cls(settings, l1, column, HltMenu.load(settings.hlt.menu))
+        l1, hlt = L1Menu.load(settings.l1.menu), HltMenu.load(settings.hlt.menu)
+        if hlt.prescale_by == "counter":
+            rule = 'prescale_by = "counter" needs events in order, and the workers of a run take blocks in any order'
+            raise InputError(f"{rule}: only decisions on files can use it", key="[hlt] menu", value=settings.hlt.menu)
+        luminosity = settings.beam.luminosity_cm2_s
+        l1_column = l1.choose(settings.l1.column, luminosity)
+        return cls(settings, l1, hlt, l1_column, hlt.choose(settings.hlt.column, luminosity))
 
     @property
     def menu_hash(self) -> int:
         """Return one number for both menus and the prescales in force; blocks of a run with others are refused."""
-        prescales = self.l1.prescales(self.column)
-        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {prescales} {self.hlt.hash}".encode())
+        prescales = f"{self.l1.prescales(self.l1_column)} {self.hlt.prescales(self.hlt_column)}"
+        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {self.hlt.hash} {prescales}".encode())
 
     @property
     def bit_names(self) -> dict[str, list[str]]:
@@ -111,15 +119,17 @@ class Chain:
             "l1": {
                 "name": self.l1.name,
                 "timing": self.l1.timing.model_dump(),
-                "column": self.column,
+                "column": self.l1_column,
                 "prescale_by": self.l1.prescale_by,
-                "lines": dict(zip(self.l1.line_names, self.l1.prescales(self.column), strict=True)),
+                "lines": dict(zip(self.l1.line_names, self.l1.prescales(self.l1_column), strict=True)),
                 "masked": [line.name for line in self.l1.lines if line.masked],
                 "logic": {line.name: line.logic for line in self.l1.lines},
             },
             "hlt": {
                 **self.hlt.model_dump(mode="json", exclude={"line"}),
-                "lines": {line.name: line.prescale for line in self.hlt.line},
+                "column": self.hlt_column,
+                "lines": dict(zip(self.hlt.line_names, self.hlt.prescales(self.hlt_column), strict=True)),
+                "line_budgets_us": dict(zip(self.hlt.line_names, self.hlt.line_budgets_us, strict=True)),
                 "cuts": {line.name: line.cut for line in self.hlt.line},
             },
         }
@@ -127,27 +137,37 @@ class Chain:
     @property
     def notes(self) -> list[str]:
         """Return what whoever reads the results of the run should know of it, a sentence each."""
-        luminosity = self.settings.beam.luminosity_cm2_s
-        highest = max((column.luminosity_cm2_s for column in self.l1.columns), default=math.inf)
-        if self.settings.l1.column != AUTO or luminosity <= highest:
-            return []
-        return [
-            f"The luminosity, {luminosity:.3g} cm-2 s-1, is above that of every prescale column of the L1 menu; "
-            f"the highest one is in force, {self.column} ({highest:.3g} cm-2 s-1)."
-        ]
+        l1 = _beyond_columns("L1", self.settings.l1.column, self.l1.columns, self.settings.beam.luminosity_cm2_s)
+        hlt = _beyond_columns("HLT", self.settings.hlt.column, self.hlt.column, self.settings.beam.luminosity_cm2_s)
+        return [*l1, *hlt]
 
     def l1_stage(self) -> L1Stage:
         """Return the L1 of this run."""
         beam = self.settings.beam
         emulator = L1Emulator(
-            self.l1, seed=self.settings.seed, beam=beam, column=self.column, quirks=self.settings.l1.quirks
+            self.l1, seed=self.settings.seed, beam=beam, column=self.l1_column, quirks=self.settings.l1.quirks
         )
         return L1Stage(emulator, round(beam.section_s * 1e9), Injections.of(beam.injection))
 
+    def hlt_emulator(self) -> HltEmulator:
+        """Return the HLT of this run, for arrays."""
+        return HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam, column=self.hlt_column)
+
     def hlt_stage(self) -> HltStage:
         """Return the HLT of this run."""
-        emulator = HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam)
-        return HltStage(emulator, self.l1.line_names)
+        meter = Meter(self.hlt_emulator(), seed=self.settings.seed, clock=time.perf_counter_ns)
+        return HltStage(meter, self.l1.line_names)
+
+
+def _beyond_columns(level: str, asked: str, columns: Sequence[ColumnSettings], luminosity_cm2_s: float) -> list[str]:
+    """Return a note if the luminosity chose a prescale column that was made for less."""
+    highest = max(columns, key=lambda column: column.luminosity_cm2_s, default=None)
+    if highest is None or asked != AUTO or luminosity_cm2_s <= highest.luminosity_cm2_s:
+        return []
+    return [
+        f"The luminosity, {luminosity_cm2_s:.3g} cm-2 s-1, is above that of every prescale column of the {level} menu; "
+        f"the highest one is in force, {highest.name} ({highest.luminosity_cm2_s:.3g} cm-2 s-1)."
+    ]
 
 
 class L1Stage:
@@ -202,37 +222,39 @@ class L1Stage:
 class HltStage:
     """The HLT on blocks of L1-accepted events."""
 
-    def __init__(self, emulator: HltEmulator, l1_names: Iterable[str]):
-        self._emulator, self._l1_names = emulator, tuple(l1_names)
+    def __init__(self, meter: Meter, l1_names: Sequence[str]):
+        self._meter, self._l1_names = meter, l1_names
 
     def __call__(self, block: Block) -> Block:
         """Return the block with its HLT-accepted events."""
-        began = time.perf_counter()
-        l1 = {}
-        for place, name in enumerate(self._l1_names):
-            l1[name] = bit_column(block.tables["kept.l1"], place)
-            l1[f"raw_{name}"] = bit_column(block.tables["kept.l1_raw"], place)
-        result = self._emulator.process(block.events, l1)
-        latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.events.size)
+        l1 = l1_bits(block.tables["kept.l1"], block.tables["kept.l1_raw"], self._l1_names)
         # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
-        accept = result.accept | block.tables["kept.l1_malformed"]
+        measured = self._meter.process(block.events, l1, block.tables["kept.l1_malformed"])
+        result = measured.result
         outcome = np.array(block.tables["all.outcome"])
-        outcome[np.flatnonzero(outcome == Outcome.KEPT)[~accept]] = Outcome.HLT_REJECTED
-        kept = np.flatnonzero(accept)
+        outcome[np.flatnonzero(outcome == Outcome.KEPT)[~result.accept]] = Outcome.HLT_REJECTED
+        kept = np.flatnonzero(result.accept)
         tables = {name: table[kept] if name.startswith("kept.") else table for name, table in block.tables.items()}
         tables |= {
             "all.outcome": outcome,
             "kept.hlt": result.prescaled[kept],
             "kept.hlt_raw": result.raw[kept],
-            "kept.hlt_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
+            "kept.hlt_latency_us": np.full(kept.size, measured.block_us, dtype=np.float32),
+            "kept.hlt_event_latency_us": measured.event_us[kept],
             "kept.hlt_over_cap": result.over_cap[kept],
+            "kept.hlt_over_budget": result.over_budget[kept],
         }
-        return _replace(block, block.events.take(kept), tables, block.notes)
+        return _replace(block, block.events.take(kept), tables, block.notes | {"hlt": measured.note})
 
 
-def bit_column(words: Array, place: int) -> Array:
-    """Return bit ``place`` of every row of (N, W) words as booleans."""
-    return (words[:, place // 64] >> np.uint64(place % 64) & np.uint64(1)).astype(bool)
+def l1_bits(prescaled: Array, raw: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Return the L1 bits that the HLT looks at, (N,) bool by name, from the (N, W) words of the L1 lines ``names``."""
+    bits = {}
+    for name in L1_BITS:
+        line = name.removeprefix("raw_")
+        if line in names:
+            bits[name] = flags_of(prescaled if name == line else raw, names.index(line))
+    return bits
 
 
 def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: dict[str, Any]) -> Block:
@@ -446,9 +468,11 @@ def warm_up() -> None:
 
 
 def check_file(path: Path) -> str:
-    """Check a TOML file of any kind, or an L1 menu of Belle II (.alg), and say what it is; raise `InputError`."""
+    """Check a TOML file of any kind, or a menu of Belle II (.alg, .json), and say what it is; raise `InputError`."""
     if path.suffix == ".alg":
         return _what_l1_menu(L1Menu.load(path))
+    if path.suffix == ".json":
+        return _what_hlt_menu(HltMenu.load(path))
     tables = read_toml(path)
     lines = tables.get("line")
     if "sampler" in tables:
@@ -459,7 +483,7 @@ def check_file(path: Path) -> str:
 
         return f"a search: {load_search(path).title}"
     if isinstance(lines, list) and any(isinstance(line, dict) and "cut" in line for line in lines):
-        return f"an HLT menu of {len(HltMenu.load(path).line)} lines"
+        return _what_hlt_menu(HltMenu.load(path))
     if isinstance(lines, list):
         return _what_l1_menu(L1Menu.load(path))
     settings = load(path, RunSettings)
@@ -467,8 +491,14 @@ def check_file(path: Path) -> str:
     if settings.source.kind == "mix":
         MixSource(settings)
     what = f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
-    in_force = [f"prescale column {chain.column} is in force"] if chain.column is not None else []
+    columns = {"L1": chain.l1_column, "HLT": chain.hlt_column}
+    in_force = [f"{level} prescale column {name} is in force" for level, name in columns.items() if name is not None]
     return "\n".join([what, *in_force, *chain.notes])
+
+
+def _what_hlt_menu(menu: HltMenu) -> str:
+    columns = ", ".join(f"{column.name} (up to {column.luminosity_cm2_s:.3g} cm-2 s-1)" for column in menu.column)
+    return f"an HLT menu of {len(menu.line)} lines{f'; prescale columns: {columns}' if columns else ''}"
 
 
 def _what_l1_menu(menu: L1Menu) -> str:

@@ -241,9 +241,9 @@ def rates(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="A run configuration, L1 or HLT menu, process, or search (TOML).")],
+    file: Annotated[Path, typer.Argument(help="A run configuration, menu (also .alg, .json), process, or search.")],
 ) -> None:
-    """Check a TOML file and say what is wrong with it."""
+    """Check a file and say what it is, or what is wrong with it."""
     import chain
 
     with naming(file):

@@ -1,9 +1,9 @@
 """What the HLT costs: CPU time per event and per vertex fit, one thread, beside plain versions in the same run.
 
-``.venv/bin/python -m benchmarks.hlt [--json FILE]``. The events are those that the L1 of the demo accepts, in the blocks
-in which they come (about 300 of 1024 events), and the pairs of the reference vectors (tests/data). Ours and the plain
-version take turns, so that both see the same machine; a ratio is the median over the rounds. It fails, with exit code 1,
-if the answers differ.
+``.venv/bin/python -m benchmarks.hlt [--json FILE]``. The events are those that the L1 of the demo accepts, in the
+blocks in which they come (about 300 of 1024 events), and the pairs of the reference vectors (tests/data). Ours and the
+plain version take turns, so that both see the same machine; a ratio is the median over the rounds. It fails, with exit
+code 1, if the answers differ.
 
 Beside ours stand (`benchmarks.hlt_plain`, benchmarks/hlt_reference.cpp):
 
@@ -17,8 +17,8 @@ The floor, counted before anything was tuned. An event of the mix has 2.0 tracks
   comparisons a cluster, four arctangents at 20 ns: 900 operations, 0.25 us at four a nanosecond, and 80 ns. Bytes: 160
   read, 1.5 kB of intermediate records that stay in the nearest caches, 808 written: below 0.1 us. Together 0.4 us.
 * A vertex fit: 13.2 turns on the reference pairs, each of 436 products, 359 sums, 13 divisions and 6 roots: 10,700
-  operations. One at a time (two a cycle at 2.45 GHz) 2.2 us; four at a time with two a cycle 0.55 us. What keeps it from
-  that is the length of the chain: each operation waits for the one before.
+  operations. One at a time (two a cycle at 2.45 GHz) 2.2 us; four at a time with two a cycle 0.55 us. What keeps it
+  from that is the length of the chain: each operation waits for the one before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,12 @@ BLOCKS, ROUNDS = 48, 9
 HELIX = ("d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda")
 LIMITS = {"variables": 1.0, "vertex, mix": 3.0, "vertex, reference": 3.0, "whole HLT": 3.0}
 """What each may take [us]."""
+PLAIN = {
+    "variables": "NumPy, 24 variables",
+    "vertex, mix": "C++, vertex, mix",
+    "vertex, reference": "C++, vertex, reference",
+}
+"""What stands beside ours."""
 
 
 class Pairs:
@@ -159,6 +165,37 @@ def measure(works: dict[str, tuple[Callable[[], Any], int]]) -> dict[str, list[f
     return costs
 
 
+def table_of(costs: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """Return a row for each piece of work: its cost in each round, its limit, and the ratio to its plain version."""
+    rows = []
+    for name in ("variables", "vertex, mix", "vertex, reference", "variables and vertex", "whole HLT", "NumPy, vertex"):
+        row = {
+            "what": name,
+            "unit": "pair" if "vertex" in name and name != "variables and vertex" else "event",
+            "cpu_us": statistics.median(costs[name]),
+            "min": min(costs[name]),
+            "max": max(costs[name]),
+            "limit_us": LIMITS.get(name),
+        }
+        against = costs.get(PLAIN.get(name, ""))
+        if against is not None:
+            ratio = statistics.median(a / b for a, b in zip(costs[name], against, strict=True))
+            row |= {"against": PLAIN[name], "against_us": statistics.median(against), "ratio": ratio}
+        rows.append(row)
+    return rows
+
+
+def lines_of(table: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the table as text."""
+    head = f"{'what':22} {'per':5} {'CPU us':>8} {'min':>8} {'max':>8} {'limit':>6}"
+    yield f"{head}   {'beside':24} {'CPU us':>8} {'ratio':>6}"
+    for row in table:
+        limit = f"{row['limit_us']:6.1f}" if row["limit_us"] else " " * 6
+        beside = f"   {row['against']:24} {row['against_us']:8.2f} {row['ratio']:6.2f}" if "ratio" in row else ""
+        cost = f"{row['cpu_us']:8.2f} {row['min']:8.2f} {row['max']:8.2f}"
+        yield f"{row['what']:22} {row['unit']:5} {cost} {limit}{beside}"
+
+
 def main() -> None:
     """Print the table; write it as JSON if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,32 +235,17 @@ def main() -> None:
     share = n_mix / n_events
     both, fit_alone = costs["variables and vertex"], costs["vertex, mix"]
     costs["variables"] = [a - share * b for a, b in zip(both, fit_alone, strict=True)]
-
-    plain = {"variables": "NumPy, 24 variables", "vertex, mix": "C++, vertex, mix", "vertex, reference": "C++, vertex, reference"}
-    units = {name: "pair" if "vertex" in name and name != "variables and vertex" else "event" for name in costs}
-    table = []
-    for name in ("variables", "vertex, mix", "vertex, reference", "variables and vertex", "whole HLT"):
-        against = plain.get(name, "")
-        row = {"what": name, "unit": units[name], "cpu_us": statistics.median(costs[name])}
-        row |= {"min": min(costs[name]), "max": max(costs[name]), "limit_us": LIMITS.get(name)}
-        if against in costs:
-            ratios = [a / b for a, b in zip(costs[name], costs[against], strict=True)]
-            row |= {"against": against, "against_us": statistics.median(costs[against]), "ratio": statistics.median(ratios)}
-        table.append(row)
-    slow = {"what": "NumPy, vertex", "unit": "pair", "cpu_us": statistics.median(costs["NumPy, vertex"])}
-    table.append(slow | {"min": min(costs["NumPy, vertex"]), "max": max(costs["NumPy, vertex"]), "limit_us": None})
+    table = table_of(costs)
     print(f"{n_events} L1-accepted events in {BLOCKS} blocks, {share:.2f} pairs each; {n_reference} reference pairs")
-    print(f"{'what':22} {'per':5} {'CPU us':>8} {'min':>8} {'max':>8} {'limit':>6}   {'beside':24} {'CPU us':>8} {'ratio':>6}")
-    for row in table:
-        limit = f"{row['limit_us']:6.1f}" if row["limit_us"] else " " * 6
-        beside = f"{row['against']:24} {row['against_us']:8.2f} {row['ratio']:6.2f}" if "ratio" in row else ""
-        print(f"{row['what']:22} {row['unit']:5} {row['cpu_us']:8.2f} {row['min']:8.2f} {row['max']:8.2f} {limit}   {beside}")
+    print("\n".join(lines_of(table)))
     print("variables: without the vertex, as the difference of 'variables and vertex' and the fits")
     if library is None:
         print("no g++: the C++ version is left out")
     if target is not None:
-        record = {"events": n_events, "pairs_per_event": share, "rounds": ROUNDS, "rows": table, "differences": problems}
-        target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        shape = {"events": n_events, "pairs_per_event": share, "rounds": ROUNDS}
+        target.write_text(
+            json.dumps(shape | {"rows": table, "differences": problems}, indent=1) + "\n", encoding="utf-8"
+        )
     if problems:
         sys.exit("answers differ: " + "; ".join(problems))
 

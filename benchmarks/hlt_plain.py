@@ -24,7 +24,9 @@ def variables(batch: EventBatch, matrix: Array) -> dict[str, Array]:
 def _of_tracks(batch: EventBatch, matrix: Array) -> dict[str, Array]:
     n_events, offsets = len(batch), batch["tracks.offsets"]
     event = np.repeat(np.arange(n_events), np.diff(offsets))
-    column = {name: batch[f"tracks.{name}"].astype(np.float64) for name in ("omega_per_cm", "phi0", "tan_lambda", "z0_cm")}
+    column = {
+        name: batch[f"tracks.{name}"].astype(np.float64) for name in ("omega_per_cm", "phi0", "tan_lambda", "z0_cm")
+    }
     pt = BENDING / np.abs(column["omega_per_cm"])
     p3 = pt * np.stack([np.cos(column["phi0"]), np.sin(column["phi0"]), column["tan_lambda"]])
     energy = np.sqrt(np.sum(p3 * p3, axis=0) + 0.13957039**2)
@@ -150,9 +152,7 @@ def _measured(helix: Array, packed: Array) -> tuple[Array, Array, float]:
     return a, cov, -math.copysign(BENDING, omega)
 
 
-def _linear(
-    track: tuple[Array, Array, float], a: Array, vertex: Array
-) -> tuple[Array, Array, Array, Array] | None:
+def _linear(track: tuple[Array, Array, float], a: Array, vertex: Array) -> tuple[Array, Array, Array, Array] | None:
     """Return (E, V D^T, r, D V D^T) of a track's two constraints; None beyond the reach of its helix."""
     a0, cov, k = track
     px, py, pz = a[:3]

@@ -163,6 +163,13 @@ class L1Settings(MenuSettings):
     """Input bits as the public simulation has them, or as they are meant where that is known to differ."""
 
 
+class HltSettings(MenuSettings):
+    """Which menu the HLT runs, and with which of its prescales."""
+
+    column: str = "auto"
+    """Prescale column of the menu by name; ``auto`` takes the one for the luminosity of ``[beam]``."""
+
+
 class RunSettings(Settings):
     """All that is needed to repeat a run."""
 
@@ -180,7 +187,7 @@ class RunSettings(Settings):
     source: SourceSettings = SourceSettings()
     replay: ReplaySettings = ReplaySettings()
     l1: L1Settings
-    hlt: MenuSettings
+    hlt: HltSettings
     stream: StreamSettings = StreamSettings()
 
 

@@ -25,6 +25,7 @@ import xxhash
 
 from daq.errors import RunError
 from daq.event import Array, EventBatch, Outcome
+from daq.latency import LatencyNote
 from daq.run_directory import EVENTS, MANIFEST, TRIGGER_WORDS
 
 OUTCOME_COUNTS: dict[Outcome, str] = {
@@ -48,6 +49,8 @@ class BlockRecord(msgspec.Struct, frozen=True, kw_only=True):
     """L1 state after the block."""
     sections: dict[str, list[int]] = {}
     """Rows by luminosity section: ``section``, and what L1 counts in it (events, ``dead_ns_<cause>``)."""
+    hlt: LatencyNote = {}
+    """What the HLT measured; empty where there is none."""
     part: int
     part_blocks: int
     """First block of the part, and how many blocks it has."""
@@ -111,6 +114,7 @@ def write_part(
             end_ns=block.notes["end_ns"],
             l1_state=block.notes.get("l1_state"),
             sections=block.notes.get("sections", {}),
+            hlt=block.notes.get("hlt", {}),
             part=part,
             part_blocks=len(blocks),
             events_xxh3=digests.get(EVENTS),

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import xxhash
 
+from daq import latency
 from daq.clock import Injections
 from daq.event import Outcome
 from daq.run_directory import EVENTS, SECTIONS, SUMMARY, TRIGGER_WORDS, RunFile, write_json
@@ -88,10 +89,18 @@ def finalise(
             if name.startswith("dead_s_")
         },
         "notes": run.about.get("notes", []),
+        "hlt_latency": _hlt_latency(records, run),
         **about,
     }
     write_json(directory / SUMMARY, summary)
     return summary
+
+
+def _hlt_latency(records: Sequence[BlockRecord], run: RunFile) -> dict[str, Any] | None:
+    """Return what the HLT took and what it was allowed to take; None if nothing was measured."""
+    notes = [record.hlt for record in records if record.hlt]
+    menu = run.about.get("hlt", {})
+    return {**menu.get("budget", {}), **latency.books(notes, menu.get("line_budgets_us", {}))} if notes else None
 
 
 def _problems(directory: Path, records: list[BlockRecord]) -> Iterator[str]:

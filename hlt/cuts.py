@@ -1,4 +1,4 @@
-"""The language of the cuts: text in, a predicate over the table of filter variables out.
+"""The language of the cuts: text in, a tree out. `hlt.program` makes a predicate of many trees.
 
 Grammar (Belle II public software, framework/scripts/b2parser.py), from loose to tight::
 
@@ -8,25 +8,21 @@ Grammar (Belle II public software, framework/scripts/b2parser.py), from loose to
     not        = "not" not | "[" or "]" | comparison
     comparison = sum (op sum (op sum)?)?              a < x < b means (a < x) and (x < b); alone: true if not zero
     sum        = product (("+" | "-") product)*
-    product    = power (("*" | "/") power)*
-    power      = sign (("**" | "^") power)?           to the right
-    sign       = ("+" | "-") sign | number | name | "(" sum ")"
+    product    = sign (("*" | "/") sign)*
+    sign       = ("+" | "-") sign | power
+    power      = value (("**" | "^") sign)?           to the right: -2 ** 2 is -(2 ** 2), 2 ** -1 is 0.5
+    value      = number | name | "(" sum ")"
 
-Numbers are doubles. ``==`` and ``!=`` allow for rounding: numbers whose bit patterns differ by at most two are equal.
-NaN is equal to nothing, so with NaN only ``!=`` is true; a bare NaN is not zero, hence true.
+``[ ]`` hold truths, ``( )`` numbers. Numbers are doubles; what two values have to do with each other says
+`hlt.program`. A function call is, in the experiment, a variable with brackets in its name; there is none of those here.
 """
 
 from __future__ import annotations
 
 import difflib
-import operator
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
-
-import numpy as np
-
-from daq.jit import Array
 
 Node = tuple[Any, ...]
 """``("number", value)``, ``("name", text)`` or ``(operation, node, ...)``: hashable, so equal parts are shared."""
@@ -36,8 +32,9 @@ _TOKEN = re.compile(
     r"(?P<number>0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z][A-Za-z0-9_&]*)"
     r"|(?P<operator>\*\*|==|!=|<=|>=|[-+*/^<>()\[\]])"
-    r"|(?P<end>$)"
-    r")"
+    r"|(?P<end>\Z)"
+    r")",
+    re.ASCII,
 )
 _CONSTANTS = {
     "true": 1.0,
@@ -52,31 +49,40 @@ _MAX_SYMBOLS = 200  # ten times what any menu needs, and a tree that recursion c
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 
 
+_SHOWN = 100  # characters of a cut that an error shows on either side of the place: all of it, for most
+
+
 class CutError(ValueError):
     """A cut that cannot be used; one line, which ends with the cut and a caret before the place."""
 
     def __init__(self, rule: str, text: str, position: int):
-        marked = f"{text[:position]}^{text[position:]}".replace("\n", " ")
-        super().__init__(f"{rule}, at column {position + 1}: {marked}")
+        self.column = position + 1
+        before, after = text[:position], text[position:]
+        if len(before) > _SHOWN:
+            before = "..." + before[-_SHOWN:]
+        if len(after) > _SHOWN:
+            after = after[:_SHOWN] + "..."
+        super().__init__(f"{rule}, at column {self.column}: {before}^{after}")
 
 
 class _Parser:
     """Recursive descent, one method a rule of the grammar."""
 
     def __init__(self, text: str, names: Collection[str]):
-        self.text, self.names = re.sub(r"\s", " ", text), names
+        self.text = text = re.sub(r"\s", " ", text)  # every kind of white space, also what would break a line
+        self.names = names
         self.tokens: list[tuple[str, str, int]] = []
         position = 0
         while not self.tokens or self.tokens[-1][0] != "end":
             match = _TOKEN.match(text, position)
             if match is None:
-                start = position + len(text[position:]) - len(text[position:].lstrip())
-                raise CutError(f"unknown character {text[start]!r}", self.text, start)
+                start = len(text) - len(text[position:].lstrip(" "))
+                raise CutError(f"unknown character {text[start]!r}", text, start)
             kind = str(match.lastgroup)
             self.tokens.append((kind, match[kind], match.start(kind)))
             position = match.end()
             if len(self.tokens) > _MAX_SYMBOLS:
-                raise CutError(f"a cut has at most {_MAX_SYMBOLS} symbols", self.text, position)
+                raise CutError(f"a cut has at most {_MAX_SYMBOLS} symbols", text, position)
         self.tokens.reverse()
 
     @property
@@ -99,7 +105,7 @@ class _Parser:
 
     def cut(self) -> Node:
         if self.tokens[-1][0] == "end":
-            return ("number", 1.0)
+            return ("truth", ("number", 1.0))
         node = self.disjunction()
         if self.tokens[-1][0] != "end":
             raise self.error("'and', 'or' or the end")
@@ -147,20 +153,21 @@ class _Parser:
         return node
 
     def product(self) -> Node:
-        node = self.power()
-        while sign := self.take("*", "/"):
-            node = (sign, node, self.power())
-        return node
-
-    def power(self) -> Node:
         node = self.sign()
-        return ("**", node, self.power()) if self.take("**", "^") else node
+        while sign := self.take("*", "/"):
+            node = (sign, node, self.sign())
+        return node
 
     def sign(self) -> Node:
         if self.take("+"):
             return self.sign()
-        if self.take("-"):
-            return ("negative", self.sign())
+        return ("negative", self.sign()) if self.take("-") else self.power()
+
+    def power(self) -> Node:
+        node = self.value()
+        return ("**", node, self.sign()) if self.take("**", "^") else node
+
+    def value(self) -> Node:
         if self.take("("):
             node = self.sum()
             if not self.take(")"):
@@ -207,73 +214,45 @@ def parse_cut(text: str, names: Collection[str]) -> Node:
         raise parser.error("fewer brackets") from None
 
 
-def almost_equal(a: Array, b: Array) -> Array:
-    """Return where two arrays of doubles are equal, or their bit patterns differ by at most two; never for NaN."""
-    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    # Wraps for numbers of opposite sign, but never to within two: their patterns lie nearly 2**63 apart.
-    steps = left.view(np.int64) - right.view(np.int64)
-    equal: Array = (left == right) | ((steps >= -2) & (steps <= 2))
-    return equal & ~np.isnan(left) & ~np.isnan(right)
+def clauses(node: Node) -> Iterator[Node]:
+    """Yield the comparisons of a cut, and what stands for itself (kind ``truth``), in the order of the text."""
+    if node[0] in ("and", "or", "not"):
+        for part in node[1:]:
+            yield from clauses(part)
+    else:
+        yield node
 
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "or": operator.or_,
-    "and": operator.and_,
-    "not": operator.invert,
-    "truth": lambda value: value != 0.0,
-    "==": almost_equal,
-    "!=": lambda a, b: ~almost_equal(a, b),
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    "**": np.power,
-    "negative": operator.neg,
-}
+def names_in(node: Node) -> Iterator[str]:
+    """Yield the variables of a tree, in the order of the text."""
+    if node[0] == "name":
+        yield node[1]
+    elif node[0] != "number":
+        for part in node[1:]:
+            yield from names_in(part)
 
 
-class CutProgram:
-    """Several cuts as one list of array operations, in which every part that cuts share is computed once."""
+_LEVELS = {"+": 4, "-": 4, "*": 5, "/": 5, "negative": 6, "**": 7}
 
-    def __init__(self, cuts: Sequence[str], names: Collection[str]):
-        self._constants: list[tuple[int, Any]] = []
-        self._loads: list[tuple[int, str]] = []
-        self._steps: list[tuple[int, Callable[..., Any], tuple[int, ...]]] = []
-        self._slots: dict[Node, int] = {}
-        self._results = [self._slot(parse_cut(cut, names)) for cut in cuts]
 
-    def _slot(self, node: Node) -> int:
-        """Return the place of a node's value, after adding what it takes to compute it."""
-        if node in self._slots:
-            return self._slots[node]
-        kind, *rest = node
-        if kind == "number":
-            slot = self._slots.setdefault(node, len(self._slots))
-            self._constants.append((slot, np.float64(rest[0])))
-        elif kind == "name":
-            slot = self._slots.setdefault(node, len(self._slots))
-            self._loads.append((slot, rest[0]))
-        else:
-            inputs = tuple(self._slot(part) for part in rest)
-            slot = self._slots.setdefault(node, len(self._slots))
-            self._steps.append((slot, _OPERATIONS[kind], inputs))
-        return slot
+def text_of(node: Node) -> str:
+    """Return the text of a clause, with brackets only where they are needed."""
+    return _written(node, 0)
 
-    def evaluate(self, table: Array | Mapping[str, Array], n_events: int) -> Array:
-        """Return where each cut holds: (N, number of cuts) bool; ``table[name]`` is the (N,) float64 of a variable."""
-        values: list[Any] = [None] * len(self._slots)
-        for slot, number in self._constants:
-            values[slot] = number
-        for slot, name in self._loads:
-            values[slot] = np.ascontiguousarray(table[name])  # copied once, then read by many operations
-        with np.errstate(all="ignore"):  # 1 / 0 and the like are part of the language
-            for slot, operation, inputs in self._steps:
-                values[slot] = operation(*(values[place] for place in inputs))
-        out = np.empty((n_events, len(self._results)), dtype=np.bool_)
-        for index, slot in enumerate(self._results):
-            out[:, index] = values[slot]
-        return out
+
+def _written(node: Node, least: int) -> str:
+    kind = node[0]
+    if kind == "name":
+        return str(node[1])
+    if kind == "number":
+        return f"{node[1]:.17g}" if float(f"{node[1]:g}") != node[1] else f"{node[1]:g}"
+    if kind == "truth":
+        return _written(node[1], 0)
+    level = _LEVELS.get(kind, 3)
+    if kind == "negative":
+        text = "-" + _written(node[1], level)
+    elif kind == "**":
+        text = f"{_written(node[1], 8)} ** {_written(node[2], 6)}"
+    else:
+        text = f"{_written(node[1], level)} {kind} {_written(node[2], level + 1)}"
+    return f"({text})" if level < least else text

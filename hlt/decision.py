@@ -1,7 +1,8 @@
 """From cuts that hold to the decision: prescales, reject lines, and the rule of the menu.
 
-Rules of the SoftwareTrigger of the Belle II public software (FinalTriggerDecisionCalculator). Its random prescale is
-here a hash of (line, seed, run, event): whoever repeats the event repeats the decision.
+Rules of the SoftwareTrigger of the Belle II public software (SoftwareTriggerCut, FinalTriggerDecisionCalculator). Its
+random prescale is here a hash of (line, seed, run, event): whoever repeats the event repeats the decision. Its counters
+are here as they are: a line keeps the first event that passes its cut in a run, and then each n-th.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daq.jit import Array, kernel, read_only
+from daq.jit import Array, kernel, kernel_inline, read_only
 from triggers.prescale import keeps
 
 
@@ -25,7 +26,9 @@ class Lines(NamedTuple):
     """(L,) bool: the line rejects, and ignores its prescale."""
 
 
-def decide(passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode: bool) -> tuple[Array, Array, Array]:
+def decide(
+    passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode: bool, counters: Array | None = None
+) -> tuple[Array, Array, Array]:
     """Return raw and prescaled results of all lines, and the decision.
 
     Parameters
@@ -38,6 +41,9 @@ def decide(passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode
         The lines; their arrays must be of the types that `Lines` names.
     accept_mode
         True: accept if a line accepts or none rejects. False: accept if a line accepts and none rejects.
+    counters
+        (L,) int64, for prescales by counter: how many events each line has passed since it kept one, that one counted;
+        0 before the first of a run. Brought up to date. None: prescales by hash.
 
     Returns
     -------
@@ -50,7 +56,10 @@ def decide(passed: Array, run: Array, event: Array, lines: Lines, *, accept_mode
     prescaled = np.zeros((n_events, n_words), dtype=np.uint64)
     accept = np.zeros(n_events, dtype=np.bool_)
     lines = Lines(*(read_only(column) for column in lines))
-    _decide(read_only(passed), read_only(run), read_only(event), lines, accept_mode, raw, prescaled, accept)
+    by_counter = counters is not None
+    count = np.zeros(n_lines, dtype=np.int64) if counters is None else counters
+    inputs = read_only(passed), read_only(run), read_only(event)
+    _decide(*inputs, lines, accept_mode, by_counter, count, raw, prescaled, accept)
     return raw, prescaled, accept
 
 
@@ -61,12 +70,16 @@ def _decide(
     event: Array,
     lines: Lines,
     accept_mode: bool,
+    by_counter: bool,
+    count: Array,
     raw: Array,
     prescaled: Array,
     accept: Array,
 ) -> None:
     for i in range(passed.shape[0]):
         accepted = rejected = False
+        if i > 0 and run[i] != run[i - 1]:
+            count[:] = 0
         for line in range(passed.shape[1]):
             if not passed[i, line]:
                 continue
@@ -74,9 +87,23 @@ def _decide(
             raw[i, word] |= bit
             if lines.rejects[line]:
                 rejected = True
+            elif by_counter:
+                if not _is_due(count, line, lines.prescales[line]):
+                    continue
+                accepted = True
             elif keeps(lines.keys[line], lines.prescales[line], run[i], event[i]):
                 accepted = True
             else:
                 continue
             prescaled[i, word] |= bit
         accept[i] = (accepted or not rejected) if accept_mode else (accepted and not rejected)
+
+
+@kernel_inline
+def _is_due(count: Array, line: int, prescale: int) -> bool:
+    """Count an event that passes the cut of a line; return whether the line keeps it."""
+    if prescale == np.uint64(0):
+        return False
+    is_due = bool(count[line] % np.int64(prescale) == 0)
+    count[line] = 1 if is_due else count[line] + 1
+    return is_due

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array
 from daq.settings import BeamSettings
-from hlt.cuts import CutProgram
+from hlt.caps import Caps, over_cap
+from hlt.cuts import Node, clauses, names_in, text_of
 from hlt.decision import Lines, decide
 from hlt.kinematics import cm_frame
 from hlt.menu import HltMenu
-from hlt.variables import VARIABLES, filter_variables
+from hlt.program import CutProgram
+from hlt.variables import Columns, filter_variables
 from triggers.prescale import line_keys
+
+L1_SUMMARY = "l1_summary"
+"""Name beside the L1 bits under which `HltEmulator.process` is told which events have an L1 summary at all."""
+_OF_L1_SUMMARY = ("l1_trigger_delayed_bhabha", "l1_trigger_poisson", "bha3d", "bhapur", "bhapur_lml1", "l1_bit_f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +35,113 @@ class HltResult:
     accept: Array
     """(N,) bool: the event is kept."""
     over_cap: Array
-    """(N,) bool: too many tracks or clusters to look at; kept, with no line set."""
+    """(N,) bool: too many tracks, clusters or pairs to look at; kept, with no line set."""
+    over_budget: Array
+    """(N,) bool: took longer than it may, as `hlt.budget` measures it; false where nothing was measured."""
+
+
+class Clause(NamedTuple):
+    """One comparison of the cut of a line, and what became of it in an event."""
+
+    line: str
+    clause: str
+    value: float
+    """Of the side with a variable in it (the left one if both have), or of what stands for itself."""
+    holds: bool
 
 
 class HltEmulator:
-    """The lines of a menu; decisions depend on (event, menu, seed, beam) alone, whatever the block."""
+    """The lines of a menu; decisions depend on (event, menu, seed, beam) alone, whatever the block.
 
-    def __init__(self, menu: HltMenu, *, seed: int, beam: BeamSettings):
+    Parameters
+    ----------
+    menu : HltMenu
+    seed : int
+        Seed of the prescales.
+    beam : BeamSettings
+        Beams that the CM frame is made for; their luminosity chooses the prescales.
+    column : str, optional
+        Prescale column by name, whatever the luminosity.
+
+    Raises
+    ------
+    InputError
+        If the menu has no such column.
+    """
+
+    def __init__(self, menu: HltMenu, *, seed: int, beam: BeamSettings, column: str | None = None):
         self.menu = menu
+        self.column = menu.choose(column, beam.luminosity_cm2_s)
+        self.cuts = CutProgram([line.cut for line in menu.line], menu.variables)
+        """The cuts of all lines."""
         self._frame = cm_frame(beam)
-        self._cuts = CutProgram([line.cut for line in menu.line], VARIABLES)
+        self._caps = Caps(menu.max_tracks, menu.max_clusters, menu.max_pairs)
         self._lines = Lines(
             keys=line_keys("hlt", menu.line_names, seed),
-            prescales=np.array([line.prescale for line in menu.line], dtype=np.uint64),
+            prescales=np.array(menu.prescales(self.column), dtype=np.uint64),
             rejects=np.array([line.reject for line in menu.line], dtype=np.bool_),
         )
 
-    def process(self, batch: EventBatch, l1: Mapping[str, Array]) -> HltResult:
+    def process(self, batch: Columns, l1: Mapping[str, Array], counters: Array | None = None) -> HltResult:
         """Decide about the events of a block; pure.
 
-        ``l1`` holds (N,) bool by name: the prescaled bits of the first level, and its results before the prescale with
-        the prefix ``raw_``. The pass-through lines read ``bha3d``, ``bhapur``, ``lml1``, ``fpre`` and ``raw_bhapur``;
-        a bit that is not there is false.
+        Parameters
+        ----------
+        batch
+            The events.
+        l1
+            (N,) bool by name: the prescaled bits of the first level, and its results before the prescale with the
+            prefix ``raw_``; `hlt.variables.L1_BITS` are those that count, one that is not there is false. `L1_SUMMARY`
+            says which events have an L1 summary; without it all have.
+        counters
+            (L,) int64, of a menu with prescales by counter: where each line stands, 0 at the start of a run; brought
+            up to date. None: the run starts with this block.
         """
-        over_cap = (np.diff(batch["tracks.offsets"]) > self.menu.max_tracks) | (
-            np.diff(batch["clusters.offsets"]) > self.menu.max_clusters
-        )
-        table, _ = filter_variables(batch, l1, self._frame, over_cap)
-        passed = self._cuts.evaluate(table, batch.size)
-        passed[over_cap] = False
+        unread = over_cap(batch, self._caps)
+        table = self.variables(batch, l1, unread)
+        passed = self.cuts.evaluate(table, table.size)
+        passed[unread] = False
+        if self.menu.prescale_by == "counter" and counters is None:
+            counters = np.zeros(len(self.menu.line), dtype=np.int64)
         raw, prescaled, accept = decide(
-            passed, batch["run"], batch["event"], self._lines, accept_mode=self.menu.accept_mode
+            passed,
+            batch["run"],
+            batch["event"],
+            self._lines,
+            accept_mode=self.menu.accept_mode,
+            counters=counters if self.menu.prescale_by == "counter" else None,
         )
-        return HltResult(raw, prescaled, accept | over_cap, over_cap)
+        return HltResult(raw, prescaled, accept | unread, unread, np.zeros(unread.size, dtype=np.bool_))
+
+    def variables(self, columns: Columns, l1: Mapping[str, Array], skip: Array) -> Array:
+        """Return the (N,) table of the filter variables; events to skip are left at their defaults."""
+        table, _ = filter_variables(columns, l1, self._frame, skip, self.menu.vertex)
+        if L1_SUMMARY in l1:
+            missing = ~l1[L1_SUMMARY] & ~skip
+            table["l1_trigger_random"][missing] = self.menu.no_l1_summary == "random"
+            for name in _OF_L1_SUMMARY:
+                table[name][missing] = 0.0
+        return table
+
+    def explain(self, columns: Columns, l1: Mapping[str, Array], row: int) -> list[Clause]:
+        """Return every clause of every line for one event; none if the event is over the cap, and so not looked at.
+
+        ``columns`` and ``l1`` are those of the whole block.
+        """
+        skip = over_cap(columns, self._caps)
+        if skip[row]:
+            return []
+        skip[:] = True
+        skip[row] = False
+        values = self.cuts.values(self.variables(columns, l1, skip)[row : row + 1])
+        return [
+            Clause(line.name, text_of(clause), values[_shown(clause)], bool(values[clause]))
+            for line, tree in zip(self.menu.line, self.cuts.trees, strict=True)
+            for clause in clauses(tree)
+        ]
+
+
+def _shown(clause: Node) -> Node:
+    """Return the part of a clause whose value explains it."""
+    node: Node = next((side for side in clause[1:] if any(names_in(side))), clause[1])
+    return node

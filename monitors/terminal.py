@@ -132,4 +132,30 @@ def closing(summary: Mapping[str, Any], directory: Path) -> str:
         lines.append(
             f"luminosity: delivered {1e3 * summary['delivered_fb']:.4g} /pb, live {1e3 * summary['live_fb']:.4g} /pb"
         )
+    if (latency := summary.get("hlt_latency")) is not None:
+        lines += _hlt_latency(latency)
     return "\n".join([*lines, *(f"note: {note}" for note in summary.get("notes", []))])
+
+
+def _hlt_latency(latency: Mapping[str, Any]) -> list[str]:
+    """Return what the HLT took, and what that led to."""
+
+    def quantiles(of: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name} {duration(of[name] * 1e-6)}" for name in ("p50", "p99", "p99.9"))
+
+    taken = [f"{quantiles(latency['block'])} an event of a block"] if latency["block"]["events"] else []
+    if sampled := latency["event"]["events"]:
+        taken.append(f"{quantiles(latency['event'])} alone ({sampled:,} sampled)")
+    lines = [f"HLT latency: {'; '.join(taken)}"] if taken else []
+    late = {name: line["over_budget"] for name, line in latency["lines"].items() if line["over_budget"]}
+    if latency["over_budget"]:
+        worst = ", ".join(f"{name} ({late[name]:,})" for name in sorted(late, key=lambda name: -late[name])[:3])
+        lines.append(
+            f"over the latency budget: {latency['over_budget']:,} events, policy {latency['policy']!r}"
+            + (f"; sampled lines: {worst}" if worst else "")
+        )
+    if by_time := latency["kept_by_time"] + latency["rejected_by_time"]:
+        lines.append(f"WARNING: {by_time:,} decisions depended on time, as the policy wants it: no run repeats them")
+    if latency["over_cap"]:
+        lines.append(f"kept unread, too many objects: {latency['over_cap']:,} events")
+    return lines

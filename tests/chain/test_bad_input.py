@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,9 @@ def test_a_missing_configuration(tmp_path: Path):
             ["demo.toml: [l1] column = '6e36'", "no such prescale column (known: 6e34, 6e35)"],
         ),
         ("section_s = 10.0", "section_s = 10.0\ninjection.ler_hz = -1.0", ["[beam.injection] ler_hz = -1.0"]),
+        ('[hlt]\nmenu = "physics"', '[hlt]\nmenu = "physiks"', ["demo.toml", "physiks", "no such HLT menu", "physics"]),
+        ("[hlt]", '[hlt]\ncolumn = "6e34"', ["demo.toml", "[hlt] column = '6e34'", "no such prescale column", "none"]),
+        ("[hlt]", '[hlt]\ncolum = "6e34"', ["demo.toml", "[hlt] colum", "did you mean column?"]),
     ],
 )
 def test_a_mistake_in_the_configuration(old: str, new: str, naming: list[str], tmp_path: Path):
@@ -105,3 +109,25 @@ def test_a_missing_input_file(tmp_path: Path):
 def test_resume_of_what_is_no_run(tmp_path: Path):
     """Only a run directory can be gone on with."""
     refused("run", "--resume", tmp_path / "nothing", naming=["nothing"])
+
+
+def test_a_menu_by_counter_is_for_files_only(tmp_path: Path):
+    """Workers take blocks in any order, so a run refuses it; the menu itself is in order."""
+    menu = tmp_path / "counter.toml"
+    menu.write_text('name = "counter"\nprescale_by = "counter"\n[[line]]\nname = "all"\ncut = ""\nprescale = 3\n')
+    assert darkline("check", menu).returncode == 0
+    path = edited(tmp_path, '[hlt]\nmenu = "physics"', f'[hlt]\nmenu = "{menu}"')
+    naming = ["demo.toml", "prescale_by", "counter", str(menu)]
+    refused("run", path, "--out", tmp_path / "run", naming=naming, out=tmp_path / "run")
+
+
+def test_a_broken_menu_of_payloads(tmp_path: Path):
+    """A menu in JSON is checked like any other; what is wrong is one line."""
+    cut = {"cut_identifier": "mu", "cut_string": "singleMun", "prescale_factor": 1, "reject_cut": False}
+    path = tmp_path / "menu.json"
+    path.write_text(json.dumps([{"base_identifier": "filter", **cut}]))
+    refused(
+        "check", path, naming=["menu.json", "no variable 'singleMun' (did you mean singleMuon", "column 1: ^singleMun"]
+    )
+    path.write_text(json.dumps([{"base_identifier": "filter", **cut, "cut_string": "singleMuon"}]))
+    assert "an HLT menu of 1 lines" in darkline("check", path).stdout

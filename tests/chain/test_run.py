@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tests.chain.commands import DEMO, ROOT, darkline, reconciles, spool, start, summary_of, words
@@ -57,6 +58,25 @@ def test_the_run_directory_is_complete(reference: Path):
     assert record["settings"]["seed"] == 7
     status = json.loads((reference / "status.json").read_text())
     assert {entry["role"] for entry in status["processes"]} >= {"source", "l1", "hlt", "spool"}
+
+
+def test_the_books_hold_the_latency_of_the_hlt(reference: Path):
+    """Every L1-accepted event is in the histogram; flags and sampled times stand beside the kept events."""
+    summary = json.loads((reference / "summary.json").read_text())
+    latency = summary["hlt_latency"]
+    assert latency["block"]["events"] == summary["hlt_rejected"] + summary["spooled"]
+    assert 0 < latency["block"]["p50"] <= latency["block"]["p99"] <= latency["block"]["p99.9"]
+    assert latency["event"]["events"] > 0
+    assert latency["policy"] == "flag"
+    assert latency["kept_by_time"] == latency["rejected_by_time"] == 0
+    assert set(latency["lines"]) == set(json.loads((reference / "run.json").read_text())["about"]["hlt"]["lines"])
+    events = pl.read_parquet(reference / "events" / "*.parquet")
+    flags = events["hlt_over_budget"], events["hlt_over_cap"]
+    assert [flag.dtype for flag in flags] == [pl.Boolean] * 2
+    assert not flags[1].any()
+    assert events["hlt_latency_us"].min() > 0
+    alone = events["hlt_event_latency_us"]
+    assert 0 <= alone.is_not_nan().sum() <= latency["event"]["events"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -6,11 +6,16 @@ import math
 import struct
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlt.cuts import CutError, CutProgram, parse_cut
+from hlt.cuts import CutError, clauses, names_in, parse_cut, text_of
+from hlt.menu import MENUS, HltMenu
+from hlt.program import CutProgram
+from hlt.variables import TABLE, VARIABLES
+from tests.hlt.vectors import SAMPLE
 
 NAMES = ("a", "b", "nTrkLoose", "maximumPCMS")
 
@@ -44,8 +49,12 @@ def holds(cut: str, **values: float) -> bool:
         ("7 / 2 == 3.5", True),  # numbers are doubles
         ("2 ** 3 ** 2 == 512", True),
         ("2 ^ 3 == 8", True),
-        ("-2 ** 2 == 4", True),  # the sign binds closest
-        ("2 ** -1 == 0.5", True),
+        ("-2 ** 2 == -4", True),  # a power binds closer than the sign before it
+        ("(-2) ** 2 == 4", True),
+        ("2 ** -1 == 0.5", True),  # but its exponent may have a sign
+        ("2 ** -1 ** 2 == 0.5", True),
+        ("- - + -a == -2", True),
+        ("6 / -a * 2 == -6", True),
         ("5 - 3 - 1 == 1", True),
         ("0x1F == 31", True),
         ("1e2 == 100. and .5 == 5e-1", True),
@@ -55,6 +64,16 @@ def holds(cut: str, **values: float) -> bool:
         ("1 != 1.0000000000000002", False),
         ("inf == infinity and -inf < 0", True),
         ("1 / b == inf", True),
+        ("-1 / b < -1e308 and [b / b == nan]", True),
+        ("\ta\n>\r\n1\u2028", True),
+        ("not [a > 1 and [b or false]]", True),
+        ("not a > 1 or b", False),
+        ("[[[a]]]", True),
+        ("((a)) > ((1))", True),
+        ("a + b > 1 < 2", True),
+        ("1 != 2 == 2", True),
+        ("a ^ 2 * 3 == 12", True),
+        ("1 - 2 - 3 == -4 and 1 - (2 - 3) == 2", True),
     ],
 )
 def test_the_grammar(cut, expected):
@@ -63,17 +82,21 @@ def test_the_grammar(cut, expected):
 
 
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">=", "=="])
-def test_comparisons_with_nan_are_false(sign):
-    """``maximumPCMS < 0.8`` fails in an event without loose tracks, on either side and against itself."""
-    for cut in (f"maximumPCMS {sign} 0.8", f"0.8 {sign} maximumPCMS", f"maximumPCMS {sign} maximumPCMS"):
+@pytest.mark.parametrize("number", ["0.8", "0", "inf", "-inf", "1.7976931348623157e308"])
+def test_comparisons_with_nan_are_false(sign, number):
+    """``maximumPCMS < 0.8`` fails in an event without loose tracks, on either side."""
+    for cut in (f"maximumPCMS {sign} {number}", f"{number} {sign} maximumPCMS"):
         assert not holds(cut, maximumPCMS=math.nan)
-    assert not holds(f"nan {sign} nan")
+        assert holds(f"not {cut}", maximumPCMS=math.nan)
 
 
-def test_nan_differs_from_everything():
-    """Only ``!=`` is true with NaN; a bare NaN is not zero."""
-    assert holds("maximumPCMS != 0.8 and maximumPCMS != maximumPCMS", maximumPCMS=math.nan)
+def test_nan_differs_from_every_number_and_is_like_nan():
+    """``!=`` is true with NaN; two NaN have the same pattern, so they are almost equal; a bare NaN is not zero."""
+    assert holds("maximumPCMS != 0.8", maximumPCMS=math.nan)
+    assert holds("maximumPCMS == maximumPCMS and maximumPCMS == nan and nan == b / b", maximumPCMS=math.nan)
+    assert not holds("maximumPCMS != nan or nan < nan or nan >= nan", maximumPCMS=math.nan)
     assert holds("maximumPCMS", maximumPCMS=math.nan)
+    assert not holds("0 < maximumPCMS < 9 or 9 > maximumPCMS > 0", maximumPCMS=math.nan)
 
 
 def bits(number: float) -> int:
@@ -117,7 +140,10 @@ def test_errors_point_at_the_place(cut, column, rule):
         parse_cut(cut, NAMES)
     (line,) = str(caught.value).splitlines()
     assert rule in line
-    assert line.endswith(f", at column {column}: " + f"{cut[: column - 1]}^{cut[column - 1 :]}".replace("\n", " "))
+    assert caught.value.column == column
+    before, after = cut[: column - 1], cut[column - 1 :]
+    shown = after if len(after) <= 100 else after[:100] + "..."  # a long cut is shown in part
+    assert line.endswith(f", at column {column}: " + f"{before}^{shown}".replace("\n", " "))
 
 
 def test_an_unknown_variable_is_answered_with_its_neighbours():
@@ -136,11 +162,13 @@ def test_endless_nesting_is_refused(cut):
 # A second, slow opinion. Trees are drawn at random, written out with as few brackets as the precedence allows (and some
 # more), and worked out event by event with plain Python numbers.
 
-LEVEL = {"or": 0, "and": 1, "not": 2, "compare": 3, "+": 4, "-": 4, "*": 5, "/": 5, "**": 6, "negative": 7, "value": 7}
+LEVEL = {"or": 0, "and": 1, "not": 2, "compare": 3, "+": 4, "-": 4, "*": 5, "/": 5, "negative": 6, "**": 7, "value": 8}
 SIGNS = ("==", "!=", "<", "<=", ">", ">=")
 values = st.one_of(
     st.sampled_from(["a", "b"]).map(lambda name: ("value", name)),
-    st.sampled_from(["0", "1", "2", "0.5", "3.", "1e1", "nan", "inf", "true"]).map(lambda text: ("value", text)),
+    st.sampled_from(["0", "1", "2", "0.5", "3.", "1e1", "0x1f", "1.0000000000000002", "nan", "inf", "true"]).map(
+        lambda text: ("value", text)
+    ),
 )
 sums = st.recursive(
     values,
@@ -168,13 +196,13 @@ def written(tree: tuple, least: int, spare: int) -> str:
     if kind == "value":
         text = parts[0]
     elif kind == "negative":
-        text = "-" + written(parts[0], 7, spare)
+        text = "-" + written(parts[0], 6, spare)
     elif kind == "not":
         text = "not " + written(parts[0], 2, spare)
     elif kind == "compare":
         text = " ".join(part if part in SIGNS else written(part, 4, spare) for part in parts)
     elif kind == "**":
-        text = written(parts[0], 7, spare) + "**" + written(parts[1], 6, spare)
+        text = written(parts[0], 8, spare) + ("**" if spare % 4 < 2 else " ^ ") + written(parts[1], 6, spare)
     else:
         text = f"{written(parts[0], level, spare)} {kind} {written(parts[1], level + 1, spare)}"
     if level < least or spare % 2:
@@ -186,7 +214,7 @@ def worked_out(tree: tuple, event: dict[str, float]) -> float | bool:
     """Evaluate a tree for one event."""
     kind, *parts = tree
     if kind == "value":
-        return event[parts[0]] if parts[0] in event else float({"true": "1"}.get(parts[0], parts[0]))
+        return event[parts[0]] if parts[0] in event else float({"true": "1", "0x1f": "31"}.get(parts[0], parts[0]))
     if kind == "compare":
         numbers = [worked_out(part, event) for part in parts[::2]]
         if len(numbers) == 1:
@@ -206,12 +234,17 @@ def worked_out(tree: tuple, event: dict[str, float]) -> float | bool:
 def compared(x: float, sign: str, y: float) -> bool:
     """Compare two numbers, allowing for rounding in equality."""
     if sign in ("==", "!="):
-        equal = not (math.isnan(x) or math.isnan(y)) and (x == y or abs(bits(x) - bits(y)) <= 2)
+        lacking = math.isnan(x) + math.isnan(y)
+        equal = lacking == 2 or (not lacking and (x == y or abs(bits(x) - bits(y)) <= 2))
         return equal is (sign == "==")
     return {"<": x < y, "<=": x <= y, ">": x > y, ">=": x >= y}[sign]
 
 
-numbers = st.one_of(st.sampled_from([0.0, 1.0, -2.0, 0.5, math.nan, math.inf]), st.floats(-5, 5))
+ABOVE_ONE = [1.0 + k * 2.0**-52 for k in range(5)]
+numbers = st.one_of(
+    st.sampled_from([0.0, -0.0, 5e-324, -2.0, 0.5, 31.0, 1e308, math.nan, math.inf, -math.inf, *ABOVE_ONE]),
+    st.floats(-5, 5),
+)
 
 
 @given(
@@ -225,3 +258,57 @@ def test_random_cuts_agree_with_the_slow_evaluator(cuts, events, spare):
     found = program.evaluate(columns, len(events))
     slow = [[bool(worked_out(tree, {"a": a, "b": b})) for tree in cuts] for a, b in events]
     assert found.tolist() == slow
+
+
+@given(trees)
+def test_a_clause_is_written_so_that_it_reads_the_same(tree):
+    """The text of each clause of a cut is itself a cut with that one clause and the same variables."""
+    for clause in clauses(parse_cut(written(tree, 0, 0), NAMES)):
+        again = parse_cut(text_of(clause), NAMES)
+        assert again == clause or text_of(again) == text_of(clause)  # NaN differs from itself
+        assert list(names_in(again)) == list(names_in(clause))
+
+
+@pytest.mark.parametrize("path", sorted(MENUS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_cuts_of_the_menus_agree_with_python(path):
+    """Written as Python, each cut of each menu says the same of the reference's own variables, event by event."""
+    cuts = [line.cut for line in HltMenu.load(path).line]
+    vectors = pl.read_parquet(SAMPLE, columns=list(VARIABLES))
+    events = [row | {"true": True, "false": False} for row in vectors.to_dicts()]
+    codes = [compile(cut.translate(str.maketrans("[]", "()")), "cut", "eval") for cut in cuts]
+    expected = [[bool(eval(code, {}, event)) for code in codes] for event in events]
+    columns = {name: vectors[name].to_numpy() for name in VARIABLES}
+    assert CutProgram(cuts, VARIABLES).evaluate(columns, len(events)).tolist() == expected
+
+
+PIECES = ["a", "b", "and", "or", "not", "true", "nan", "1", ".5", "1e", "0x", "==", "=", "<", "!", "+", "-", "**", "^"]
+PIECES += ["/", "(", ")", "[", "]", " ", "\n", "\xa0", "\u2029", "\x00", "é", "²", "&", ",", "nTrkLoose", "{", "%", "'"]
+
+
+@given(st.one_of(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.text(max_size=60)))
+def test_any_text_is_a_cut_or_an_error_in_one_line(text):
+    """Whatever is written there, the answer is a program that runs, or one line that points into the text."""
+    try:
+        program = CutProgram([text], NAMES)
+    except CutError as error:
+        assert len(str(error).splitlines()) == 1
+        assert 1 <= error.column <= len(text) + 1
+    else:
+        table = {name: np.array([0.0, math.nan, 2.0]) for name in NAMES}
+        assert program.evaluate(table, 3).shape == (3, 1)
+
+
+@given(st.integers(0, 200), st.integers(0, 99))
+def test_records_and_columns_give_the_same(n_events, seed):
+    """The menu's cuts over the table of the filter variables, whatever its length, agree with each column by name."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.choice([0.0, 1.0, 2.0, 3.0, 5.0, math.nan], (n_events, len(VARIABLES)))
+    cuts = [line.cut for line in HltMenu.load("physics").line]
+    program = CutProgram(cuts, VARIABLES)
+    found = program.evaluate(matrix.view(TABLE).reshape(-1), n_events)
+    columns = {name: matrix[:, place] for place, name in enumerate(VARIABLES)}
+    assert np.array_equal(found, program.evaluate(columns, n_events))
+    one_by_one = [
+        CutProgram([line.cut], VARIABLES).evaluate(columns, n_events) for line in HltMenu.load("physics").line
+    ]
+    assert np.array_equal(found, np.concatenate(one_by_one, axis=1))

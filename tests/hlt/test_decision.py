@@ -76,3 +76,38 @@ def test_a_line_keeps_its_draws_in_another_menu():
         np.ones((n_events, 3), dtype=bool), *numbers(n_events), Lines(many, prescales, rejects), accept_mode=False
     )
     assert_array_equal(unpacked(one, 1)[:, 0], unpacked(all_of[1], 3)[:, 1])
+
+
+@given(st.data(), st.integers(1, 60), st.lists(st.integers(0, 5), min_size=1, max_size=70), st.integers(1, 30))
+def test_counters_keep_the_first_and_each_nth(data, n_events, prescales, cut):
+    """Of the events that pass a line in a run: the first, then each n-th, wherever the blocks are cut."""
+    n_lines = len(prescales)
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    passed = rng.random((n_events, n_lines)) < 0.6
+    run = np.sort(rng.integers(1, 3, n_events)).astype(np.uint32)
+    expected = np.zeros_like(passed)
+    for line, prescale in enumerate(prescales):
+        for number in (1, 2):
+            rows = np.flatnonzero(passed[:, line] & (run == number))
+            expected[rows[::prescale] if prescale else [], line] = True
+    lines, counters, found = lines_of(prescales, [False] * n_lines), np.zeros(n_lines, dtype=np.int64), []
+    for rows in (slice(0, cut), slice(cut, None)):
+        if cut < n_events and rows.start and run[cut] != run[cut - 1]:
+            counters[:] = 0  # a new run
+        numbers_of = run[rows], np.arange(n_events, dtype=np.uint64)[rows]
+        raw, prescaled, accept = decide(passed[rows], *numbers_of, lines, accept_mode=False, counters=counters)
+        assert_array_equal(unpacked(raw, n_lines), passed[rows])
+        found.append(unpacked(prescaled, n_lines))
+        assert_array_equal(accept, found[-1].any(axis=1))
+    assert_array_equal(np.concatenate(found), expected)
+
+
+def test_counters_let_reject_lines_alone():
+    """A reject line ignores its prescale, and counts nothing."""
+    counters = np.array([0, 5], dtype=np.int64)
+    lines = lines_of([3, 9], [False, True])
+    passed = np.ones((4, 2), dtype=np.bool_)
+    _, prescaled, accept = decide(passed, *numbers(4), lines, accept_mode=False, counters=counters)
+    assert_array_equal(unpacked(prescaled, 2), [[1, 1], [0, 1], [0, 1], [1, 1]])
+    assert not accept.any()
+    assert counters.tolist() == [1, 5]

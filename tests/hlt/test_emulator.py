@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from daq.event import EventBatch
+from daq.event import EventBatch, TimType
 from daq.jit import Array
 from daq.settings import BeamSettings
-from hlt.emulator import HltEmulator, HltResult
+from hlt.emulator import L1_SUMMARY, HltEmulator, HltResult
 from hlt.menu import HltMenu, Line
 from tests.hlt import hostile
 from tests.hlt.vectors import BEAM, SAMPLE, events_of, l1_of
+from triggers.columns import ColumnSettings
 
 
 def menu_of(*lines: Line, **settings_of_menu: object) -> HltMenu:
@@ -117,6 +118,108 @@ def test_events_without_objects_are_rejected_but_for_the_pass_through_lines():
     assert not emulator.process(EventBatch(3, {}), {}).accept.any()
     emulator = HltEmulator(menu_of(Line(name="bhabha", cut="bha3d")), seed=1, beam=BeamSettings())
     assert_array_equal(emulator.process(EventBatch(2, {}), {"bha3d": np.array([True, False])}).accept, [True, False])
+
+
+@pytest.mark.parametrize(("setting", "counted_as_random"), [("random", True), ("none", False)])
+def test_an_event_without_an_l1_summary(setting, counted_as_random):
+    """It has no bit, and is a random trigger or none, as the menu says; the neighbours keep theirs."""
+    lines = [Line(name=name, cut=name) for name in ("l1_trigger_random", "l1_trigger_poisson", "bha3d", "true")]
+    emulator = HltEmulator(menu_of(*lines, no_l1_summary=setting), seed=1, beam=BEAM)
+    batch = EventBatch(4, {"tim_type": np.array([TimType.RANDOM, TimType.POISSON] * 2)})
+    has_summary = np.array([True, True, False, False])
+    result = emulator.process(batch, {"bha3d": np.ones(4, dtype=bool), L1_SUMMARY: has_summary})
+    for line, without in enumerate([counted_as_random, False, False, True]):
+        expected = [[True, False, True, True][line], [False, True, True, True][line], without, without]
+        assert_array_equal(bit(result.raw, line), expected)
+
+
+def test_the_column_of_the_menu_sets_the_prescales():
+    """By name, or by the luminosity of the beam; raw results are the same."""
+    batch, l1, _ = sample()
+    columns = [{"name": name, "luminosity_cm2_s": value} for name, value in (("low", 1e34), ("high", 1e36))]
+    lines = [Line(name="a", cut="", prescale=(1, 0)), Line(name="b", cut="", prescale=3)]
+    menu = menu_of(*lines, column=tuple(ColumnSettings(**column) for column in columns))
+    named = {name: HltEmulator(menu, seed=1, beam=BEAM, column=name).process(batch, l1) for name in ("low", "high")}
+    assert bit(named["low"].prescaled, 0).all()
+    assert not bit(named["high"].prescaled, 0).any()
+    assert_array_equal(bit(named["low"].prescaled, 1), bit(named["high"].prescaled, 1))
+    assert_array_equal(named["low"].raw, named["high"].raw)
+    for luminosity, name in ((5e33, "low"), (2e34, "high")):
+        beam = BEAM.model_copy(update={"luminosity_cm2_s": luminosity})
+        assert_same(HltEmulator(menu, seed=1, beam=beam).process(batch, l1), named[name])
+
+
+def test_counters_go_from_block_to_block():
+    """A menu by counter keeps the first event that passes and each n-th; without counters each block begins anew."""
+    batch, l1, _ = sample()
+    menu = menu_of(Line(name="all", cut="", prescale=7), prescale_by="counter")
+    emulator = HltEmulator(menu, seed=1, beam=BEAM)
+    whole = emulator.process(batch, l1)
+    assert_array_equal(np.flatnonzero(whole.accept), np.arange(0, batch.size, 7))
+    counters = np.zeros(1, dtype=np.int64)
+    parts = [
+        emulator.process(batch.take(rows), {name: column[rows] for name, column in l1.items()}, counters)
+        for rows in np.split(np.arange(batch.size), [10, 11, 150])
+    ]
+    assert_array_equal(np.concatenate([part.accept for part in parts]), whole.accept)
+
+
+def test_an_event_of_too_many_pairs_is_kept_and_flagged():
+    """Pairs are tracks of opposite charge, and tracks with clusters that are matched to them."""
+    batch, l1, vectors = sample()
+    charge, matches = vectors["trk_charge"], vectors["trk_clusters"].list.eval(pl.element().list.len().sum())
+    fitted = vectors["trk_has_fit"]
+    expected = []
+    for row in range(batch.size):
+        charges = [q for q, is_fitted in zip(charge[row], fitted[row], strict=True) if is_fitted]
+        matched = matches[row][0] or 0
+        expected.append(charges.count(1) * charges.count(-1) + matched > 3)
+    result = HltEmulator(menu_of(Line(name="none", cut="false"), max_pairs=3), seed=1, beam=BEAM).process(batch, l1)
+    assert 0 < sum(expected) < batch.size
+    assert_array_equal(result.over_cap, expected)
+    assert_array_equal(result.accept, expected)
+
+
+def test_an_explanation_says_what_each_clause_is_worth():
+    """Line by line, clause by clause: the value of the side with a variable, and whether the clause holds."""
+    batch, l1, vectors = sample()
+    cuts = {
+        "range": "0.8 < maximumPCMS < 4.5 and not [ee2leg or nTrkLoose + 1 >= 3]",
+        "flag": "singleMuon",
+        "all": "",
+        "sides": "2 == nElow * 2",
+    }
+    emulator = HltEmulator(menu_of(*(Line(name=name, cut=cut) for name, cut in cuts.items())), seed=1, beam=BEAM)
+    raw = emulator.process(batch, l1).raw
+    for row in range(0, batch.size, 29):
+        found = emulator.explain(batch, l1, row)
+        assert [clause[:2] for clause in found] == [
+            ("range", "0.8 < maximumPCMS"),
+            ("range", "maximumPCMS < 4.5"),
+            ("range", "ee2leg"),
+            ("range", "nTrkLoose + 1 >= 3"),
+            ("flag", "singleMuon"),
+            ("all", "1"),
+            ("sides", "2 == nElow * 2"),
+        ]
+        momentum, tracks = vectors["maximumPCMS"][row], vectors["nTrkLoose"][row]
+        assert found[0].value == pytest.approx(momentum, rel=1e-5, nan_ok=True)
+        assert found[3].value == tracks + 1
+        assert found[6].value == 2 * vectors["nElow"][row]
+        low, high, two_legs, many, muon, everything, twice = (clause.holds for clause in found)
+        assert low == (momentum > 0.8)
+        assert many == (tracks >= 2)
+        fired = [low and high and not (two_legs or many), muon, everything, twice]
+        assert [bool(bit(raw[row : row + 1], line)[0]) for line in range(4)] == fired
+
+
+def test_there_is_nothing_to_explain_of_an_event_over_the_cap():
+    """It was not looked at."""
+    batch, l1, _ = sample()
+    emulator = HltEmulator(menu_of(Line(name="all", cut=""), max_tracks=1), seed=1, beam=BEAM)
+    over = emulator.process(batch, l1).over_cap
+    assert emulator.explain(batch, l1, int(np.flatnonzero(over)[0])) == []
+    assert len(emulator.explain(batch, l1, int(np.flatnonzero(~over)[0]))) == 1
 
 
 def test_an_event_over_the_cap_is_kept_and_flagged():

@@ -71,3 +71,35 @@ def test_the_live_page_shows_each_stage():
     assert lines[2][0] == "stage"
     assert [line[0] for line in lines[3:]] == ["source", "l1", "hlt", "spool"]
     assert lines[3][1:4] == ["42", "0", "2.00"]
+
+
+QUANTILES = {"events": 900, "p50": 5.6, "p99": 7.5, "p99.9": 8.66, "max": 10.0}
+LATENCY = {
+    "policy": "flag",
+    "block": QUANTILES,
+    "event": QUANTILES | {"events": 0, "p50": None, "p99": None, "p99.9": None},
+    "over_budget": 0,
+    "kept_by_time": 0,
+    "rejected_by_time": 0,
+    "over_cap": 0,
+    "lines": {},
+}
+
+
+def test_the_last_lines_hold_the_latency_of_the_hlt():
+    """Quantiles always; overruns, decisions by time and unread events where there are some."""
+    text = closing(SUMMARY | {"hlt_latency": LATENCY}, Path("runs/x"))
+    assert text.splitlines()[-1] == "HLT latency: p50 5.6 us, p99 7.5 us, p99.9 8.7 us an event of a block"
+    late = {
+        "event": QUANTILES | {"events": 12},
+        "policy": "reject",
+        "over_budget": 1234,
+        "rejected_by_time": 5,
+        "over_cap": 2,
+        "lines": {"muon": {"over_budget": 3}, "photon": {"over_budget": 7}, "quick": {"over_budget": 0}},
+    }
+    lines = closing(SUMMARY | {"hlt_latency": LATENCY | late}, Path("runs/x")).splitlines()[-4:]
+    assert lines[0].endswith("alone (12 sampled)")
+    assert lines[1] == ("over the latency budget: 1,234 events, policy 'reject'; sampled lines: photon (7), muon (3)")
+    assert lines[2].startswith("WARNING: 5 decisions depended on time")
+    assert lines[3] == "kept unread, too many objects: 2 events"

@@ -11,9 +11,10 @@ import xxhash
 
 from daq.errors import InputError
 from daq.settings import CONFIGS, parse, read_toml
+from triggers.columns import ColumnSettings, choose_column, prescales_in
 from triggers.gdl import latency
 from triggers.gdl.ftdl import LogicError, Product, Program, compile_program, sum_of_products, text_of, without
-from triggers.gdl.settings import AUTO, ColumnSettings, LineSettings, MenuTables, TimingSettings
+from triggers.gdl.settings import LineSettings, MenuTables, TimingSettings
 from triggers.gdl.toml_text import Places, written
 from triggers.gdl.triple import Triple, is_placeholder, read_triple
 from triggers.inputs import INPUT_NAMES
@@ -100,12 +101,7 @@ class L1Menu:
         InputError
             If the menu has no column of this name.
         """
-        if column not in (None, AUTO):
-            self.prescales(column)
-            return column
-        rising = sorted(self.columns, key=lambda each: each.luminosity_cm2_s)
-        enough = [each for each in rising if each.luminosity_cm2_s >= luminosity_cm2_s]
-        return (enough or rising[-1:])[0].name if rising else None
+        return choose_column(self.columns, column, luminosity_cm2_s, level="l1")
 
     def prescales(self, column: str | None = None) -> tuple[int, ...]:
         """Return the prescale of each line in a column; 0 for a line that is switched off or masked.
@@ -115,14 +111,8 @@ class L1Menu:
         InputError
             If the menu has no such column, or has columns and none is named.
         """
-        names: list[str | None] = [each.name for each in self.columns] or [None]
-        if column not in names:
-            rule = f"menu {self.name} has no such prescale column (known: {', '.join(filter(None, names)) or 'none'})"
-            raise InputError(rule, key="[l1] column", value=column)
-        rows = (
-            line.prescale if isinstance(line.prescale, tuple) else (line.prescale,) * len(names) for line in self.lines
-        )
-        return tuple(0 if line.masked else row[names.index(column)] for line, row in zip(self.lines, rows, strict=True))
+        chosen = prescales_in(self.columns, column, [line.prescale for line in self.lines], level="l1")
+        return tuple(0 if line.masked else prescale for line, prescale in zip(self.lines, chosen, strict=True))
 
     @staticmethod
     def load(name_or_path: str | Path) -> L1Menu:

@@ -6,17 +6,17 @@ Numbers of the hardware that no public source gives are settings; their defaults
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from daq.settings import Settings
+from triggers.columns import ColumnSettings, Prescale
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Title = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 Latency = Annotated[int, Field(ge=0, le=10**6)]
 Index = Annotated[int, Field(ge=0, lt=10**9)]
-AUTO = "auto"
 _TURN_US = 5120 / 508.887
 
 
@@ -128,24 +128,6 @@ class TimingSettings(Settings):
     latency: LatencySettings = LatencySettings()
 
 
-class ColumnSettings(Settings):
-    """One set of prescales, for runs of up to some luminosity."""
-
-    name: Title
-    """Name of the column."""
-    luminosity_cm2_s: float = Field(gt=0)
-    """Highest luminosity that the column is made for [cm-2 s-1]."""
-    comment: str = ""
-    """What it is for, what it gives."""
-
-    @field_validator("name")
-    @classmethod
-    def _not_reserved(cls, name: str) -> str:
-        if name == AUTO:
-            raise ValueError("is the word for choosing by luminosity")
-        return name
-
-
 class LineSettings(Settings):
     """One line of the menu."""
 
@@ -153,21 +135,12 @@ class LineSettings(Settings):
     """Name of the output bit."""
     logic: str
     """When it fires; for the grammar see `triggers.gdl.ftdl`."""
-    prescale: int | tuple[int, ...] = 1
+    prescale: Prescale = 1
     """Keep one in so many; 0 switches the line off. One number, or one for each column of the menu."""
     masked: bool = False
     """The line never passes, whatever its prescale; that it fired is kept all the same."""
     comment: str = ""
     """What the line is for, where it is from, why it is prescaled."""
-
-    @field_validator("prescale", mode="before")
-    @classmethod
-    def _are_whole(cls, value: Any) -> Any:
-        """Say what is wrong in one line, where a union of types would say it for each of them."""
-        numbers = value if isinstance(value, tuple) else (value,)
-        if not all(type(number) is int and 0 <= number <= 2**32 for number in numbers):
-            raise ValueError("must be a whole number from 0 to 2**32, or a list of them, one for each column")
-        return value
 
 
 class MenuTables(Settings):

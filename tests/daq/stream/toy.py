@@ -13,7 +13,7 @@ import numpy as np
 
 from daq.event import EventBatch, Outcome
 from daq.run_directory import RunFile
-from daq.settings import L1Settings, MenuSettings, RunSettings, StreamSettings
+from daq.settings import HltSettings, L1Settings, RunSettings, StreamSettings
 from daq.stream.codec import Block, Encoded
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.nursery import serve
@@ -33,7 +33,7 @@ def toy_run(n_events: int = 12_000, *, workers: int = 2, **stream: float) -> Run
         events=n_events,
         workers=workers,
         l1=L1Settings(menu="toy"),
-        hlt=MenuSettings(menu="toy"),
+        hlt=HltSettings(menu="toy"),
         stream=StreamSettings(**{**quick, **stream}),
     )
     return RunFile(settings=settings, n_events=n_events, menu_hash=0xD0D0, bit_names={"l1": ("even", "third")})
