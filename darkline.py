@@ -23,6 +23,9 @@ app = typer.Typer(
     help="Emulate the online side of a dark-sector search at a B factory, and carry it to the limit.",
 )
 
+trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decisions of a trigger level on a file.")
+app.add_typer(trigger, name="trigger")
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
@@ -116,6 +119,33 @@ def generate(
         raise InputError("exists already; --overwrite replaces it", file=out)
     formats.write_particles(out, pythia.generate(process, events, seed))
     say(f"{events} events of {process} in {out}")
+
+
+@trigger.command()
+def hlt(
+    files: Annotated[list[Path], typer.Argument(help="Parquet or Arrow files, run directories, or folders of files.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Parquet file of results; replaced if there.")] = None,
+    menu: Annotated[str | None, typer.Option("--menu", help="Name in configs/menus/hlt, or a path.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Run whose beams, seed and menu to use.")] = None,
+    explain: Annotated[int | None, typer.Option("--explain", help="Say of one event what each line found.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Filter variables, vertex and lines of the HLT for every event of the files."""
+    from commands.trigger_hlt import decider_for, explain_event, open_inputs, trigger_hlt
+    from monitors.terminal import Progress
+
+    if out is None and explain is None:
+        raise InputError("give -o OUT, or --explain EVENT", key="trigger hlt")
+    events = open_inputs(files)
+    decider = decider_for(events, menu, config)
+    if explain is not None:
+        found = explain_event(events, decider, explain)
+        show(found.record(), as_json, found.text())
+    if out is not None:
+        with Progress("trigger hlt") as progress:
+            done = trigger_hlt(events, out, decider, progress=progress)
+        if explain is None:
+            show(done, as_json, f"{done['events']:,} events, {done['accepted']:,} accepted: {out}")
 
 
 @app.command()

@@ -1,0 +1,176 @@
+"""``darkline trigger hlt``: the HLT on files of events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from commands.explain_hlt import Explanation, explanation_of
+from daq.errors import InputError
+from daq.event import Array, EventBatch
+from daq.run_directory import RUN, read_run
+from daq.settings import BeamSettings, RunSettings, load
+from hlt.emulator import HltEmulator, HltResult
+from hlt.files import EventFile, Events, ResultFile, find_files, number_of, open_events
+from hlt.kinematics import cm_frame
+from hlt.menu import HltMenu
+from hlt.variables import filter_variables
+from triggers.bits import flags_of
+
+REFERENCE_BEAM = BeamSettings(electron_gev=7.004, positron_gev=4.002, crossing_mrad=83.0)
+"""Beams of the reference vectors."""
+DEFAULT_MENU = "physics"
+_REFERENCE_NAMES = {"x_cm": "x", "y_cm": "y", "z_cm": "z"}  # name in the fit -> name in the reference
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the HLT says of some events."""
+
+    table: Array
+    """(N,) records of the filter variables."""
+    fits: Array
+    """(N,) records of the vertex fit."""
+    result: HltResult
+
+
+class Decider:
+    """A menu with its beams, on events in the precision of their file.
+
+    The stream works in single precision (`HltEmulator.process` on an `EventBatch`); the same code takes double.
+    """
+
+    def __init__(self, menu: HltMenu, *, seed: int, beam: BeamSettings):
+        clash = {f"raw_{name}" for name in menu.line_names}.intersection(menu.line_names)
+        if clash:
+            raise InputError("the column of another line before its prescale has this name", key=f"line {min(clash)}")
+        self.menu, self.beam, self.seed = menu, beam, seed
+        self._emulator = HltEmulator(menu, seed=seed, beam=beam)
+        self._frame = cm_frame(beam)
+
+    def __call__(self, events: Events) -> Decision:
+        """Decide about some events."""
+        run, event = number_of(events.identity, events.size)
+        columns = Events(events.size, events.arrays | {"run": run, "event": event}, events.l1, events.identity)
+        result = self._emulator.process(cast(EventBatch, columns), events.l1)
+        table, fits = filter_variables(columns, events.l1, self._frame, result.over_cap)
+        return Decision(table, fits, result)
+
+
+def open_inputs(inputs: Sequence[Path]) -> list[EventFile]:
+    """Open all files; raise `InputError` for the first that is wrong, or if they are not all of one kind."""
+    files = [open_events(path) for path in find_files(inputs)]
+    odd = next((file for file in files if file.kind != files[0].kind), None)
+    if odd is not None:
+        raise InputError(f"does not hold the same kind of columns as {files[0].path}", file=odd.path)
+    return files
+
+
+def decider_for(files: Sequence[EventFile], menu: str | None, config: Path | None) -> Decider:
+    """Settle menu, beams and seed: those of the configuration, else of the run that the events are of.
+
+    Flat files belong to no run: they get the menu ``physics`` and the beams of the reference vectors.
+    """
+    settings = load(config, RunSettings) if config is not None else _run_of(files)
+    if settings is None:
+        return Decider(HltMenu.load(menu or DEFAULT_MENU), seed=1, beam=REFERENCE_BEAM)
+    return Decider(HltMenu.load(menu or settings.hlt.menu), seed=settings.seed, beam=settings.beam)
+
+
+def _run_of(files: Sequence[EventFile]) -> RunSettings | None:
+    """Return the settings of the run that the files are parts of; None if there is no run.json beside them."""
+    found = None
+    for directory in dict.fromkeys(file.path.resolve().parent.parent for file in files):
+        if not (directory / RUN).is_file():
+            continue
+        settings = read_run(directory).settings
+        decides = (settings.beam, settings.seed, settings.hlt)
+        if found is not None and decides != (found.beam, found.seed, found.hlt):
+            raise InputError(
+                "was taken with other beams, seed or menu than the run before: give --config", file=directory
+            )
+        found = settings
+    return found
+
+
+def trigger_hlt(
+    files: Sequence[EventFile], out: Path, decider: Decider, *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Decide about every event of the files and write the results; return what was done.
+
+    Raises
+    ------
+    InputError
+        If an event breaks a rule or the results cannot be written; then ``out`` is as it was before.
+    """
+    done, total = 0, sum(file.n_events for file in files)
+    counts = {name: np.zeros(2, dtype=np.int64) for name in decider.menu.line_names}
+    accepted = over_cap = 0
+    with ResultFile(out, (file.path for file in files)) as results:
+        for events in (events for file in files for events in file.events()):
+            decision = decider(events)
+            columns = result_columns(events, decision, decider.menu.line_names)
+            results.write(columns)
+            for name in counts:
+                counts[name] += columns[f"hlt_raw_{name}"].sum(), columns[f"hlt_{name}"].sum()
+            accepted += int(decision.result.accept.sum())
+            over_cap += int(decision.result.over_cap.sum())
+            done += events.size
+            if progress is not None:
+                progress(done, total)
+    return {
+        "events": done,
+        "accepted": accepted,
+        "over_cap": over_cap,
+        "menu": {"name": decider.menu.name, "hash": decider.menu.hash},
+        "beam": decider.beam.model_dump(),
+        "seed": decider.seed,
+        "lines": {name: {"raw": int(raw), "prescaled": int(kept)} for name, (raw, kept) in counts.items()},
+        "out": str(out),
+    }
+
+
+def result_columns(events: Events, decision: Decision, lines: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of the result file, in order: see docs/hlt-files.md."""
+    table, fits, result = decision.table, decision.fits, decision.result
+    columns: dict[str, Any] = dict(events.identity)
+    columns |= {name: np.ascontiguousarray(table[name]) for name in table.dtype.names or ()}
+    columns |= vertex_columns(fits)
+    for bit, line in enumerate(lines):
+        columns |= {f"hlt_raw_{line}": flags_of(result.raw, bit), f"hlt_{line}": flags_of(result.prescaled, bit)}
+    return columns | {"over_cap": result.over_cap, "total_result": result.accept}
+
+
+def vertex_columns(fits: Array) -> dict[str, Array]:
+    """Return the fit of the displaced-vertex pair under the names of the reference vectors."""
+    columns = {
+        f"vtx_{_REFERENCE_NAMES.get(name, name)}": np.ascontiguousarray(fits[name]) for name in fits.dtype.names or ()
+    }
+    # Two tracks of five parameters, in two dimensions each, meet in a point of three: one degree of freedom is left.
+    return columns | {"vtx_ndf": np.where(fits["status"] == -1, np.nan, 1.0)}
+
+
+def explain_event(files: Sequence[EventFile], decider: Decider, event_id: int) -> Explanation:
+    """Say for one event what each line asked and what it found; raise `InputError` if there is no such event."""
+    for file in files:
+        for events in file.events():
+            rows = np.flatnonzero(events.identity["event_id"].to_numpy() == event_id)
+            if rows.size == 0:
+                continue
+            row, decision, n_lines = int(rows[0]), decider(events), len(decider.menu.line)
+            raw, prescaled = (
+                np.array([flags_of(words[row : row + 1], bit)[0] for bit in range(n_lines)])
+                for words in (decision.result.raw, decision.result.prescaled)
+            )
+            return explanation_of(
+                decider.menu,
+                f"event {event_id} of {file.path}",
+                decision.table[row : row + 1],
+                vertex_columns(decision.fits[row : row + 1]),
+                (raw, prescaled, decision.result.accept[row]),
+            )
+    raise InputError("no event has this event_id", file=files[0].path, key="--explain", value=event_id)
