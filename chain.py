@@ -31,6 +31,7 @@ from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
+from triggers.bits import flags_of
 from triggers.emulator import L1Emulator
 from triggers.gdl.menu import L1Menu
 
@@ -111,15 +112,21 @@ class Chain:
             },
         }
 
+    def l1_emulator(self) -> L1Emulator:
+        """Return the L1 of this run, for arrays."""
+        return L1Emulator(self.l1, seed=self.settings.seed, beam=self.settings.beam)
+
+    def hlt_emulator(self) -> HltEmulator:
+        """Return the HLT of this run, for arrays."""
+        return HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam)
+
     def l1_stage(self) -> L1Stage:
         """Return the L1 of this run."""
-        emulator = L1Emulator(self.l1, seed=self.settings.seed, beam=self.settings.beam)
-        return L1Stage(emulator, round(self.settings.beam.section_s * 1e9))
+        return L1Stage(self.l1_emulator(), round(self.settings.beam.section_s * 1e9))
 
     def hlt_stage(self) -> HltStage:
         """Return the HLT of this run."""
-        emulator = HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam)
-        return HltStage(emulator, self.l1.line_names)
+        return HltStage(self.hlt_emulator(), self.l1.line_names)
 
 
 class L1Stage:
@@ -166,10 +173,7 @@ class HltStage:
     def __call__(self, block: Block) -> Block:
         """Return the block with its HLT-accepted events."""
         began = time.perf_counter()
-        l1 = {}
-        for place, name in enumerate(self._l1_names):
-            l1[name] = bit_column(block.tables["kept.l1"], place)
-            l1[f"raw_{name}"] = bit_column(block.tables["kept.l1_raw"], place)
+        l1 = l1_bits(block.tables["kept.l1"], block.tables["kept.l1_raw"], self._l1_names)
         result = self._emulator.process(block.events, l1)
         latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.events.size)
         # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
@@ -188,9 +192,12 @@ class HltStage:
         return _replace(block, block.events.take(kept), tables, block.notes)
 
 
-def bit_column(words: Array, place: int) -> Array:
-    """Return bit ``place`` of every row of (N, W) words as booleans."""
-    return (words[:, place // 64] >> np.uint64(place % 64) & np.uint64(1)).astype(bool)
+def l1_bits(prescaled: Array, raw: Array, names: Iterable[str]) -> dict[str, Array]:
+    """Return the L1 lines by name as the HLT takes them, from (N, W) words after and before prescale."""
+    bits = {}
+    for place, name in enumerate(names):
+        bits[name], bits[f"raw_{name}"] = flags_of(prescaled, place), flags_of(raw, place)
+    return bits
 
 
 def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: dict[str, Any]) -> Block:

@@ -167,6 +167,38 @@ def shapes(
 
 
 @app.command()
+def efficiency(
+    directory: RunDir,
+    line: Annotated[str, typer.Argument(help="LINE, A,B for any of them, or L1LINES+HLTLINES for both levels.")],
+    versus: Annotated[str, typer.Option("--versus", help="E, pt, theta or radius.")],
+    level: Annotated[str | None, typer.Option("--level", help="l1, hlt or both, where the name does not tell.")] = None,
+    truth: Annotated[bool, typer.Option("--truth", help="Make the events of the run again (default).")] = False,
+    tag: Annotated[str | None, typer.Option("--tag", help="Tag and probe on kept events: L1LINES+HLTLINES.")] = None,
+    probe: Annotated[str | None, typer.Option("--probe", help="photon or track, for theta.")] = None,
+    bins: Annotated[str | None, typer.Option("--bins", help="LOW:HIGH:N or EDGE,EDGE,...")] = None,
+    where: Annotated[str | None, typer.Option("--where", help="SQL condition: docs/efficiency.md.")] = None,
+    shape: Annotated[str, typer.Option("--shape", help="Turn-on to fit: erf or fermi.")] = "erf",
+    events: Annotated[int | None, typer.Option("--events", min=1, help="Make at most so many events again.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; report/ in the run if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the efficiency of trigger lines, with intervals and a fitted turn-on."""
+    from commands import efficiency as measuring
+    from monitors.terminal import Progress
+
+    if truth and tag is not None:
+        raise InputError("give --truth or --tag, not both", key="--truth")
+    question = measuring.ask(
+        directory, line, versus=versus, level=level, tag=tag, probe=probe, bins=bins, where=where, shape=shape,
+        events=events,
+    )  # fmt: skip
+    with Progress("efficiency") as progress:
+        answer = measuring.measure(question, progress)
+    path = answer.write(out)
+    show(answer.record(), as_json, f"{answer.text()}\n{path} and figure beside it")
+
+
+@app.command()
 def scan(search: Search, directory: RunDir, points: Points = None, as_json: Json = False) -> None:
     """Fit signal and background at every mass of a search: local significances."""
     result = _scan(search, directory, points)
