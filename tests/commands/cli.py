@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -16,6 +17,9 @@ class Done(NamedTuple):
     code: int
     out: str
     err: str
+
+
+Command = Callable[..., Done]
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: object) -> Done:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from daq.jit import Array
 from hlt.menu import HltMenu
 from hlt.variables import UNDEFINED_IS_NAN, VARIABLES
-from tests.commands.cli import Done, refused, run
+from tests.commands.cli import Command, refused
 from tests.hlt.vectors import FULL, SAMPLE
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture
-def darkline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Return the command line."""
-    return functools.partial(run, capsys, monkeypatch)
 
 
 @pytest.fixture(params=["sample", "full"])
