@@ -254,7 +254,7 @@ def ask(
 
 def measure(question: Question, progress: Progress | None = None) -> Answer:
     """Find the efficiency; raise `InputError` if no event can be used."""
-    parts = _tagged(question) if question.tag else _generated(question, progress)
+    parts = _tagged(question, progress) if question.tag else _generated(question, progress)
     chosen = [part for part in (_selected(part, question) for part in parts) if len(part)]
     low, high = question.edges[0], question.edges[-1]
     table = pl.concat(chosen) if chosen else None
@@ -300,23 +300,24 @@ def _generated(question: Question, progress: Progress | None) -> Iterator[pl.Dat
             progress(first + count, n_events)
 
 
-def _tagged(question: Question) -> Iterator[pl.DataFrame]:
-    """Yield the kept events whose tag fired, with what the lines say of each."""
-    dataset = Dataset.open(question.directory)
+def _tagged(question: Question, progress: Progress | None) -> Iterator[pl.DataFrame]:
+    """Yield the kept events whose tag fired, part by part of the spool, with what the lines say of each."""
     assert question.tag is not None
-    levels = {"l1": question.tag.l1, "hlt": question.tag.hlt}
-    tagged = accepted_by(dataset.events, levels)
-    for level, names in (("l1", question.lines.l1), ("hlt", question.lines.hlt)):
-        fired = pl.any_horizontal([f"{level}_raw_{name}" for name in names]) if names else pl.lit(True)
-        tagged = tagged.with_columns(fired.alias(f"passed_{level}"))
-    table = collect(
-        tagged.select("weight", "tracks", "clusters", "passed_l1", "passed_hlt"), question.directory / EVENTS
-    )
-    frame = collision_frame(dataset.beam)
-    for rows in table.iter_slices(8192):
-        batch = EventBatch.from_arrow(rows.select("weight", "tracks", "clusters").to_arrow())
-        passed = (rows["passed_l1"] & rows["passed_hlt"]).to_numpy()
-        yield _table(question, predicted_probes(batch, frame), passed, batch["weight"])
+    dataset = Dataset.open(question.directory)
+    frame, tag = collision_frame(dataset.beam), {"l1": question.tag.l1, "hlt": question.tag.hlt}
+    passed = [
+        pl.any_horizontal([f"{level}_raw_{name}" for name in names])
+        for level, names in (("l1", question.lines.l1), ("hlt", question.lines.hlt))
+        if names
+    ]
+    parts = sorted((question.directory / EVENTS).glob("block=*.parquet"))
+    for done, part in enumerate(parts, start=1):
+        tagged = accepted_by(pl.scan_parquet(part, glob=False), tag)
+        rows = collect(tagged.select("weight", "tracks", "clusters", passed=pl.all_horizontal(passed)), part)
+        batch = EventBatch.from_arrow(rows.drop("passed").to_arrow())
+        yield _table(question, predicted_probes(batch, frame), rows["passed"].to_numpy(), batch["weight"])
+        if progress is not None:
+            progress(done, len(parts))
 
 
 def _table(question: Question, columns: dict[str, Array], passed: Array, weight: Array) -> pl.DataFrame:
