@@ -121,8 +121,8 @@ def generate(
     say(f"{events} events of {process} in {out}")
 
 
-@trigger.command()
-def hlt(
+@trigger.command("hlt")
+def trigger_hlt(
     files: Annotated[list[Path], typer.Argument(help="Parquet or Arrow files, run directories, or folders of files.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Parquet file of results; replaced if there.")] = None,
     menu: Annotated[str | None, typer.Option("--menu", help="Name in configs/menus/hlt, or a path.")] = None,
@@ -131,7 +131,7 @@ def hlt(
     as_json: Json = False,
 ) -> None:
     """Filter variables, vertex and lines of the HLT for every event of the files."""
-    from commands.trigger_hlt import decider_for, explain_event, open_inputs, trigger_hlt
+    from commands.trigger_hlt import decide, decider_for, explain_event, open_inputs
     from monitors.terminal import Progress
 
     if out is None and explain is None:
@@ -143,7 +143,7 @@ def hlt(
         show(found.record(), as_json, found.text())
     if out is not None:
         with Progress("trigger hlt") as progress:
-            done = trigger_hlt(events, out, decider, progress=progress)
+            done = decide(events, out, decider, progress=progress)
         if explain is None:
             show(done, as_json, f"{done['events']:,} events, {done['accepted']:,} accepted: {out}")
 

@@ -62,11 +62,14 @@ class Decider:
 
 
 def open_inputs(inputs: Sequence[Path]) -> list[EventFile]:
-    """Open all files; raise `InputError` for the first that is wrong, or if they are not all of one kind."""
+    """Open all files; raise `InputError` for the first that is wrong, or if they do not go together."""
     files = [open_events(path) for path in find_files(inputs)]
-    odd = next((file for file in files if file.kind != files[0].kind), None)
-    if odd is not None:
-        raise InputError(f"does not hold the same kind of columns as {files[0].path}", file=odd.path)
+    for file in files[1:]:
+        if file.kind != files[0].kind:
+            raise InputError(f"does not hold the same kind of columns as {files[0].path}", file=file.path)
+        if file.identity.types != files[0].identity.types or file.identity.names != files[0].identity.names:
+            rule = f"event_id, run and event are not the same columns, of the same types, as in {files[0].path}"
+            raise InputError(rule, file=file.path)
     return files
 
 
@@ -97,7 +100,7 @@ def _run_of(files: Sequence[EventFile]) -> RunSettings | None:
     return found
 
 
-def trigger_hlt(
+def decide(
     files: Sequence[EventFile], out: Path, decider: Decider, *, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Decide about every event of the files and write the results; return what was done.

@@ -54,6 +54,8 @@ class EventFile:
     path: Path
     kind: Kind
     n_events: int
+    identity: pa.Schema
+    """The columns that name an event."""
 
     def events(self, chunk: int = _CHUNK) -> Iterator[Events]:
         """Yield the rows in order, at most ``chunk`` at a time; raise `InputError` where they are wrong.
@@ -111,8 +113,12 @@ def open_events(path: Path) -> EventFile:
     with _broken(path):
         schema, n_events = _schema(path)
         names = schema.names
-    if level_of_columns(names) is not None:
-        return EventFile(path, "events", n_events)
+    identity = pa.schema([schema.field(name) for name in _IDENTITY if names.count(name) == 1])
+    is_spool = level_of_columns(names) is not None
+    if twice := [name for name in _wanted("events" if is_spool else "flat") if names.count(name) > 1]:
+        raise InputError("there are several columns of this name", file=path, key=min(twice))
+    if is_spool:
+        return EventFile(path, "events", n_events, identity)
     if not {*TRACK_COLUMNS, *CLUSTER_COLUMNS}.intersection(names):
         rule = "holds neither the flat columns (event_id, trk_d0, ..., clu_energy, ...) nor the event model"
         raise InputError(f"{rule} (tracks, clusters, ...)", file=path)
@@ -121,7 +127,7 @@ def open_events(path: Path) -> EventFile:
     missing = [name for name in FLAT if name in is_needed and name not in names]
     if missing:
         raise InputError(f"lacks {', '.join(missing)}", file=path, key="columns")
-    return EventFile(path, "flat", n_events)
+    return EventFile(path, "flat", n_events, identity)
 
 
 def _flat(table: pa.Table, path: Path) -> Events:

@@ -142,12 +142,17 @@ def from_flat(table: pa.Table) -> tuple[dict[str, Array], dict[str, Array]]:
 
 
 def _first_level(checked: _Checked, table: pa.Table) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Return the timing type and the neural tracks, and the bits; without a summary: a random trigger and no bit."""
+    """Return the timing type and the neural tracks, and the bits; without a summary: a random trigger and no bit.
+
+    Among the bits is ``l1_summary``: whether the event has a summary at all.
+    """
     n = table.num_rows
     if "l1_valid" not in table.column_names:
         never = np.zeros(n, dtype=np.bool_)
         timing = np.full(n, TimType.RANDOM)
-        return {"tim_type": timing, "trknn.offsets": np.zeros(n + 1, dtype=OFFSET)}, dict.fromkeys(_BITS, never)
+        return {"tim_type": timing, "trknn.offsets": np.zeros(n + 1, dtype=OFFSET)}, dict.fromkeys(
+            (*_BITS, "l1_summary"), never
+        )
     valid = checked.flat("l1_valid", "bool")
     names = checked.flat("l1_timing_type", "string")
     unknown = np.array([name not in _TIMING for name in names], dtype=np.bool_)
@@ -160,7 +165,8 @@ def _first_level(checked: _Checked, table: pa.Table) -> tuple[dict[str, Array], 
         # Whether there are any is all that counts; they come by a way of their own, not with the summary.
         "trknn.offsets": np.concatenate([[0], np.cumsum(neural > 0)]),
     }
-    return arrays, {bit: valid & checked.flat(column, "bool", nullable=True) for bit, column in _BITS.items()}
+    bits = {bit: valid & checked.flat(column, "bool", nullable=True) for bit, column in _BITS.items()}
+    return arrays, bits | {"l1_summary": valid}
 
 
 def _check_tracks(checked: _Checked, tracks: dict[str, Lists], n_clusters: Array) -> None:

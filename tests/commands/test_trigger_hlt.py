@@ -336,6 +336,20 @@ def test_an_error_in_a_later_file_leaves_the_old_results(tmp_path: Path, darklin
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.parquet", "out.parquet"]
 
 
+def test_files_that_do_not_go_together_are_refused(tmp_path: Path, darkline: Command):
+    """Another type of event_id, a run number in one of two, or the same column twice."""
+    vectors, out = pl.read_parquet(SAMPLE), tmp_path / "out.parquet"
+    wide = written(vectors.with_columns(pl.col("event_id").cast(pl.Int64)), tmp_path / "wide.parquet")
+    refused(darkline("trigger", "hlt", SAMPLE, wide, "-o", out), "wide.parquet", "of the same types")
+    numbered = written(vectors.with_columns(run=pl.lit(3, pl.UInt32)), tmp_path / "numbered.parquet")
+    refused(darkline("trigger", "hlt", SAMPLE, numbered, "-o", out), "numbered.parquet", "not the same columns")
+    table = vectors.to_arrow()
+    twice = written(table.append_column("trk_d0", table["trk_d0"]), tmp_path / "twice.parquet")
+    refused(darkline("trigger", "hlt", twice, "-o", out), "trk_d0", "several columns of this name")
+    assert darkline("trigger", "hlt", numbered, "-o", out).code == 0
+    assert (pl.read_parquet(out)["run"] == 3).all()
+
+
 def test_wrong_arguments_are_refused(tmp_path: Path, darkline: Command):
     """No such file, an empty folder, results over the input, no such event, menu, or place to write."""
     refused(darkline("trigger", "hlt", tmp_path / "none.parquet", "-o", tmp_path / "o"), "none.parquet", "no such file")
