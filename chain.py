@@ -141,17 +141,21 @@ class Chain:
         hlt = _beyond_columns("HLT", self.settings.hlt.column, self.hlt.column, self.settings.beam.luminosity_cm2_s)
         return [*l1, *hlt]
 
-    def l1_stage(self) -> L1Stage:
-        """Return the L1 of this run."""
-        beam = self.settings.beam
-        emulator = L1Emulator(
-            self.l1, seed=self.settings.seed, beam=beam, column=self.l1_column, quirks=self.settings.l1.quirks
+    def l1_emulator(self) -> L1Emulator:
+        """Return the L1 of this run, for arrays."""
+        settings = self.settings
+        return L1Emulator(
+            self.l1, seed=settings.seed, beam=settings.beam, column=self.l1_column, quirks=settings.l1.quirks
         )
-        return L1Stage(emulator, round(beam.section_s * 1e9), Injections.of(beam.injection))
 
     def hlt_emulator(self) -> HltEmulator:
         """Return the HLT of this run, for arrays."""
         return HltEmulator(self.hlt, seed=self.settings.seed, beam=self.settings.beam, column=self.hlt_column)
+
+    def l1_stage(self) -> L1Stage:
+        """Return the L1 of this run."""
+        beam = self.settings.beam
+        return L1Stage(self.l1_emulator(), round(beam.section_s * 1e9), Injections.of(beam.injection))
 
     def hlt_stage(self) -> HltStage:
         """Return the HLT of this run."""

@@ -140,6 +140,38 @@ def shapes(
 
 
 @app.command()
+def efficiency(
+    directory: RunDir,
+    line: Annotated[str, typer.Argument(help="LINE, A,B for any of them, or L1LINES+HLTLINES for both levels.")],
+    versus: Annotated[str, typer.Option("--versus", help="E, pt, theta or radius.")],
+    level: Annotated[str | None, typer.Option("--level", help="l1, hlt or both, where the name does not tell.")] = None,
+    truth: Annotated[bool, typer.Option("--truth", help="Make the events of the run again (default).")] = False,
+    tag: Annotated[str | None, typer.Option("--tag", help="Tag and probe on kept events: L1LINES+HLTLINES.")] = None,
+    probe: Annotated[str | None, typer.Option("--probe", help="photon or track, for theta.")] = None,
+    bins: Annotated[str | None, typer.Option("--bins", help="LOW:HIGH:N or EDGE,EDGE,...")] = None,
+    where: Annotated[str | None, typer.Option("--where", help="SQL condition: docs/efficiency.md.")] = None,
+    shape: Annotated[str, typer.Option("--shape", help="Turn-on to fit: erf or fermi.")] = "erf",
+    events: Annotated[int | None, typer.Option("--events", min=1, help="Make at most so many events again.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; report/ in the run if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the efficiency of trigger lines, with intervals and a fitted turn-on."""
+    from commands import efficiency as measuring
+    from monitors.terminal import Progress
+
+    if truth and tag is not None:
+        raise InputError("give --truth or --tag, not both", key="--truth")
+    question = measuring.ask(
+        directory, line, versus=versus, level=level, tag=tag, probe=probe, bins=bins, where=where, shape=shape,
+        events=events,
+    )  # fmt: skip
+    with Progress("efficiency") as progress:
+        answer = measuring.measure(question, progress)
+    path = answer.write(out)
+    show(answer.record(), as_json, f"{answer.text()}\n{path} and figure beside it")
+
+
+@app.command()
 def scan(search: Search, directory: RunDir, points: Points = None, as_json: Json = False) -> None:
     """Fit signal and background at every mass of a search: local significances."""
     result = _scan(search, directory, points)
@@ -298,6 +330,34 @@ def trigger_l1(
         say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
     if as_json:
         show(result, True, "")
+
+
+@trigger.command("hlt")
+def trigger_hlt(
+    files: Annotated[list[Path], typer.Argument(help="Parquet or Arrow files, run directories, or folders of files.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Parquet file of results; replaced if there.")] = None,
+    menu: Annotated[str | None, typer.Option("--menu", help="Name in configs/menus/hlt, or a path.")] = None,
+    column: Annotated[str | None, typer.Option("--column", help="Prescale column of the menu.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Run whose beams, seed and menu to use.")] = None,
+    explain: Annotated[int | None, typer.Option("--explain", help="Say of one event what each line found.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Filter variables, vertex and lines of the HLT for every event of the files."""
+    from commands.trigger_hlt import decide, decider_for, explain_event, open_inputs
+    from monitors.terminal import Progress
+
+    if out is None and explain is None:
+        raise InputError("give -o OUT, or --explain EVENT", key="trigger hlt")
+    events = open_inputs(files)
+    decider = decider_for(events, menu=menu, column=column, config=config)
+    if explain is not None:
+        found = explain_event(events, decider, explain)
+        show(found.record(), as_json, found.text())
+    if out is not None:
+        with Progress("trigger hlt") as progress:
+            done = decide(events, out, decider, progress=progress)
+        if explain is None:
+            show(done, as_json, f"{done['events']:,} events, {done['accepted']:,} accepted: {out}")
 
 
 @app.command()

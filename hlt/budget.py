@@ -108,9 +108,9 @@ class Meter:
         """Return the time to decide one event alone [us], and that of the cut of each line on it [ns]."""
         event, bits = batch.take(np.array([row])), {name: column[row : row + 1] for name, column in l1.items()}
         began = self._clock()
-        result = self._emulator.process(event, bits)
+        self._emulator.process(event, bits)
         alone_us = (self._clock() - began) / 1e3
-        copies = np.repeat(self._emulator.variables(event, bits, result.over_cap), _COPIES)
+        copies = np.repeat(self._emulator.observe(event, bits).table, _COPIES)
         line_ns = np.empty(len(self._cuts))
         for line, cut in enumerate(self._cuts):
             began = self._clock()

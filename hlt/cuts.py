@@ -214,11 +214,11 @@ def parse_cut(text: str, names: Collection[str]) -> Node:
         raise parser.error("fewer brackets") from None
 
 
-def clauses(node: Node) -> Iterator[Node]:
-    """Yield the comparisons of a cut, and what stands for itself (kind ``truth``), in the order of the text."""
-    if node[0] in ("and", "or", "not"):
+def conditions(node: Node) -> Iterator[Node]:
+    """Yield the conditions that must all hold for a cut to hold, in the order of the text."""
+    if node[0] == "and":
         for part in node[1:]:
-            yield from clauses(part)
+            yield from conditions(part)
     else:
         yield node
 
@@ -232,27 +232,32 @@ def names_in(node: Node) -> Iterator[str]:
             yield from names_in(part)
 
 
-_LEVELS = {"+": 4, "-": 4, "*": 5, "/": 5, "negative": 6, "**": 7}
+_LEVELS = {"or": 0, "and": 1, "not": 2, "+": 4, "-": 4, "*": 5, "/": 5, "negative": 6, "**": 7}  # comparisons: 3
 
 
 def text_of(node: Node) -> str:
-    """Return the text of a clause, with brackets only where they are needed."""
+    """Return the text of a tree, with brackets only where they are needed; it parses to the same tree."""
     return _written(node, 0)
 
 
 def _written(node: Node, least: int) -> str:
+    """Return the text of a node, in brackets if it binds looser than the level ``least``."""
     kind = node[0]
     if kind == "name":
         return str(node[1])
     if kind == "number":
-        return f"{node[1]:.17g}" if float(f"{node[1]:g}") != node[1] else f"{node[1]:g}"
+        return f"{node[1]:g}" if float(f"{node[1]:g}") == node[1] else repr(node[1])
     if kind == "truth":
-        return _written(node[1], 0)
+        return _written(node[1], 4)
     level = _LEVELS.get(kind, 3)
-    if kind == "negative":
-        text = "-" + _written(node[1], level)
+    if kind == "not":
+        text = f"not {_written(node[1], level)}"
+    elif kind == "negative":
+        text = f"-{_written(node[1], level)}"
     elif kind == "**":
         text = f"{_written(node[1], 8)} ** {_written(node[2], 6)}"
     else:
-        text = f"{_written(node[1], level)} {kind} {_written(node[2], level + 1)}"
-    return f"({text})" if level < least else text
+        text = f"{_written(node[1], level if level != 3 else 4)} {kind} {_written(node[2], level + 1)}"
+    if level >= least:
+        return text
+    return f"[{text}]" if level < 3 else f"({text})"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from daq.jit import Array
 from daq.settings import BeamSettings
 from hlt.caps import Caps, over_cap
-from hlt.cuts import Node, clauses, names_in, text_of
 from hlt.decision import Lines, decide
 from hlt.kinematics import cm_frame
 from hlt.menu import HltMenu
@@ -40,14 +38,16 @@ class HltResult:
     """(N,) bool: took longer than it may, as `hlt.budget` measures it; false where nothing was measured."""
 
 
-class Clause(NamedTuple):
-    """One comparison of the cut of a line, and what became of it in an event."""
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What there is to be seen in N events, before any line is asked."""
 
-    line: str
-    clause: str
-    value: float
-    """Of the side with a variable in it (the left one if both have), or of what stands for itself."""
-    holds: bool
+    table: Array
+    """(N,) record array of the filter variables; events over the cap are left at their defaults."""
+    fits: Array
+    """(N,) `hlt.vertex.FIT` of the displaced-vertex pair."""
+    over_cap: Array
+    """(N,) bool: too many tracks, clusters or pairs to look at."""
 
 
 class HltEmulator:
@@ -94,54 +94,36 @@ class HltEmulator:
             prefix ``raw_``; `hlt.variables.L1_BITS` are those that count, one that is not there is false. `L1_SUMMARY`
             says which events have an L1 summary; without it all have.
         counters
-            (L,) int64, of a menu with prescales by counter: where each line stands, 0 at the start of a run; brought
-            up to date. None: the run starts with this block.
+            (L,) int64, of a menu with prescales by counter: where each line stands (`counters` at the start of a run);
+            brought up to date. None: the run starts with this block.
         """
-        unread = over_cap(batch, self._caps)
-        table = self.variables(batch, l1, unread)
-        passed = self.cuts.evaluate(table, table.size)
-        passed[unread] = False
-        if self.menu.prescale_by == "counter" and counters is None:
-            counters = np.zeros(len(self.menu.line), dtype=np.int64)
-        raw, prescaled, accept = decide(
-            passed,
-            batch["run"],
-            batch["event"],
-            self._lines,
-            accept_mode=self.menu.accept_mode,
-            counters=counters if self.menu.prescale_by == "counter" else None,
-        )
-        return HltResult(raw, prescaled, accept | unread, unread, np.zeros(unread.size, dtype=np.bool_))
+        return self.decide(self.observe(batch, l1), batch["run"], batch["event"], counters)
 
-    def variables(self, columns: Columns, l1: Mapping[str, Array], skip: Array) -> Array:
-        """Return the (N,) table of the filter variables; events to skip are left at their defaults."""
-        table, _ = filter_variables(columns, l1, self._frame, skip, self.menu.vertex)
+    def observe(self, events: Columns, l1: Mapping[str, Array]) -> Observed:
+        """Compute variables and vertices; ``events`` and ``l1`` as in `process`, in single or double precision."""
+        unread = over_cap(events, self._caps)
+        table, fits = filter_variables(events, l1, self._frame, unread, self.menu.vertex)
         if L1_SUMMARY in l1:
-            missing = ~l1[L1_SUMMARY] & ~skip
+            missing = ~l1[L1_SUMMARY] & ~unread
             table["l1_trigger_random"][missing] = self.menu.no_l1_summary == "random"
             for name in _OF_L1_SUMMARY:
                 table[name][missing] = 0.0
-        return table
+        return Observed(table, fits, unread)
 
-    def explain(self, columns: Columns, l1: Mapping[str, Array], row: int) -> list[Clause]:
-        """Return every clause of every line for one event; none if the event is over the cap, and so not looked at.
+    def decide(self, observed: Observed, run: Array, event: Array, counters: Array | None = None) -> HltResult:
+        """Ask the lines; ``run`` and ``event`` are (N,) unsigned, ``counters`` as in `process`."""
+        unread = observed.over_cap
+        passed = self.cuts.evaluate(observed.table, unread.size)
+        passed[unread] = False
+        by_counter = self.menu.prescale_by == "counter"
+        if by_counter and counters is None:
+            counters = self.counters()
+        raw, prescaled, accept = decide(
+            passed, run, event, self._lines,
+            accept_mode=self.menu.accept_mode, counters=counters if by_counter else None,
+        )  # fmt: skip
+        return HltResult(raw, prescaled, accept | unread, unread, np.zeros(unread.size, dtype=np.bool_))
 
-        ``columns`` and ``l1`` are those of the whole block.
-        """
-        skip = over_cap(columns, self._caps)
-        if skip[row]:
-            return []
-        skip[:] = True
-        skip[row] = False
-        values = self.cuts.values(self.variables(columns, l1, skip)[row : row + 1])
-        return [
-            Clause(line.name, text_of(clause), values[_shown(clause)], bool(values[clause]))
-            for line, tree in zip(self.menu.line, self.cuts.trees, strict=True)
-            for clause in clauses(tree)
-        ]
-
-
-def _shown(clause: Node) -> Node:
-    """Return the part of a clause whose value explains it."""
-    node: Node = next((side for side in clause[1:] if any(names_in(side))), clause[1])
-    return node
+    def counters(self) -> Array:
+        """Return where the lines stand at the start of a run, for a menu with prescales by counter."""
+        return np.zeros(len(self.menu.line), dtype=np.int64)

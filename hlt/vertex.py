@@ -32,6 +32,7 @@ FIT: np.dtype[Any] = np.dtype(
         ("x_cm", "<f8"),  # 0 if the fit failed, NaN if there is no pair
         ("y_cm", "<f8"),
         ("z_cm", "<f8"),
+        ("over_iteration", "?"),  # an inner loop took all its turns, which is no error
     ]
 )
 
@@ -56,7 +57,8 @@ BEST = 83  # 3 rows: vertex of the last good turn of the outer loop
 CHI2, BEST_CHI2 = 86, 87  # of the last good turn of the inner and of the outer loop
 TURN, OUTER_TURN = 88, 89
 STATUS = 90
-ROWS = 91
+OVER_ITERATION = 91
+ROWS = 92
 GOING = -2.0  # status of a fit that is not done
 
 
@@ -101,6 +103,7 @@ def _take(
         if one >= 0 and two >= 0:
             break
         fits[following].status = NO_PAIR
+        fits[following].over_iteration = False
         fits[following].chi2 = fits[following].x_cm = fits[following].y_cm = fits[following].z_cm = np.nan
         following += 1
     if following == fits.size:
@@ -114,12 +117,14 @@ def _take(
     state[CHI2 * LANES + lane] = state[BEST_CHI2 * LANES + lane] = np.inf
     state[TURN * LANES + lane] = state[OUTER_TURN * LANES + lane] = 0.0
     state[STATUS * LANES + lane] = GOING
+    state[OVER_ITERATION * LANES + lane] = 0.0
     return following + 1
 
 
 @kernel_inline
 def _finish(fit: Any, state: Array, lane: int) -> None:
     fit.status = np.int32(state[STATUS * LANES + lane])
+    fit.over_iteration = state[OVER_ITERATION * LANES + lane] > 0.0
     fit.chi2 = -1.0
     fit.x_cm = fit.y_cm = fit.z_cm = 0.0
     if fit.status == FITTED:
@@ -215,7 +220,8 @@ def _advance(state: Array) -> None:
         falls = new_chi2 < chi2
         chi2 = new_chi2 if falls else chi2
         turn = turn + 1.0 if falls else turn
-        inner_ends = (not falls) | (turn == 15.0)
+        is_last = turn == 15.0
+        inner_ends = (not falls) | is_last
         goes_on = inner_ends & (chi2 < best_chi2)
         outer_turn = outer_turn + 1.0 if goes_on else outer_turn
         ends = inner_ends & ((not goes_on) | (outer_turn == 15.0))
@@ -240,7 +246,11 @@ def _advance(state: Array) -> None:
         fitted = FITTED if best_chi2 < np.inf else SINGULAR
         status = fitted if ends else GOING
         status = status if ok_1 & ok_2 & ok else SINGULAR
-        state[STATUS * LANES + lane] = status if near_1 & near_2 else ARCSINE
+        status = status if near_1 & near_2 else ARCSINE
+        state[STATUS * LANES + lane] = status
+        is_over = falls & is_last & (status != SINGULAR) & (status != ARCSINE)
+        over = state[OVER_ITERATION * LANES + lane]
+        state[OVER_ITERATION * LANES + lane] = 1.0 if is_over else over
 
 
 @kernel_inline

@@ -1,9 +1,10 @@
-"""Figures of a search: spectrum with fit, significance scan, limits. Colours are safe for the colour-blind."""
+"""Figures: spectrum with fit, significance scan, limits, turn-on of an efficiency. Safe for the colour-blind."""
 
 from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from scipy.stats import chi2
 
 from daq.jit import Array
 from offline.couplings import FORMULAS
+from offline.efficiency import Curve, TurnOn
 from offline.limits import Interval, LimitResult
 from offline.observables import Frame
 from offline.scan import ScanPoint, ScanResult
@@ -169,6 +171,47 @@ def limit_curve(limits: LimitResult, quantity: str) -> Figure:
         _mass_axis(axes, limits.scan)
         _caption(axes, limits.scan)
         return figure
+
+
+def turn_on(curve: Curve, fit: TurnOn | None, quantity: str, lines: str, method: str) -> Figure:
+    """Draw an efficiency with its intervals and its fit, over the events that it was measured on."""
+    with mpl.rc_context(STYLE):
+        figure, (upper, lower) = _panels()
+        edges, filled = curve.edges, curve.total > 0
+        centres, (low, high) = 0.5 * (edges[1:] + edges[:-1]), curve.interval()
+        efficiency = curve.efficiency
+        band = [np.where(filled, values, np.nan) for values in (low, high)]
+        upper.stairs(band[1], edges, baseline=band[0], fill=True, color=BAND_2, label="68.3 % interval")
+        upper.plot(centres[filled], efficiency[filled], "o", ms=3.4, color=INK, label=f"efficiency, {method}", zorder=3)
+        upper.axhline(1.0, color=GREY, lw=0.7, ls=(0, (1, 3)))
+        if fit is not None:
+            x = np.linspace(edges[0], edges[-1], 2000)
+            upper.plot(x, fit(x), color=BLUE, lw=1.6, zorder=4, label=_fitted(fit))
+        upper.set_ylim(0.0, 1.3)
+        upper.set_ylabel("Efficiency")
+        upper.legend(loc="upper left", ncols=2 if fit is None else 3, columnspacing=1.2)
+        upper.set_title("darkline", loc="left", fontsize=12.5, fontweight="bold")
+        upper.set_title(f"simulated data, {lines}", loc="right", fontsize=10.5)
+
+        lower.stairs(curve.total, edges, color=GREY, fill=True, alpha=0.35, label="all")
+        lower.stairs(curve.passed, edges, color=BLUE, lw=1.2, label="passing")
+        lower.set_yscale("log")
+        lower.set_ylim(0.5, 20.0 * float(curve.total.max()))
+        lower.legend(loc="upper right", ncols=2)
+        lower.set_ylabel("Events")
+        lower.set_xlabel(quantity)
+        lower.set_xlim(edges[0], edges[-1])
+        return figure
+
+
+def _fitted(fit: TurnOn) -> str:
+    """Return plateau, threshold and width of a fit with their errors."""
+    words = []
+    for name, unit in (("plateau", ""), ("threshold", " GeV"), ("width", " GeV")):
+        error = max(fit.errors[name])
+        digits = min(5, max(0, 1 - math.floor(math.log10(error)))) if error > 0 else 4
+        words.append(f"{name} ${fit.values[name]:.{digits}f} \\pm {error:.{digits}f}${unit}")
+    return "\n".join(words)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hlt.cuts import CutError, clauses, names_in, parse_cut, text_of
+from hlt.cuts import CutError, conditions, names_in, parse_cut, text_of
 from hlt.menu import MENUS, HltMenu
 from hlt.program import CutProgram
 from hlt.variables import TABLE, VARIABLES
@@ -261,12 +261,23 @@ def test_random_cuts_agree_with_the_slow_evaluator(cuts, events, spare):
 
 
 @given(trees)
-def test_a_clause_is_written_so_that_it_reads_the_same(tree):
-    """The text of each clause of a cut is itself a cut with that one clause and the same variables."""
-    for clause in clauses(parse_cut(written(tree, 0, 0), NAMES)):
-        again = parse_cut(text_of(clause), NAMES)
-        assert again == clause or text_of(again) == text_of(clause)  # NaN differs from itself
-        assert list(names_in(again)) == list(names_in(clause))
+def test_a_cut_is_written_so_that_it_reads_the_same(tree):
+    """The text of a cut, and of each of its conditions, parses to the same tree with the same variables."""
+    cut = parse_cut(written(tree, 0, 0), NAMES)
+    for node in (cut, *conditions(cut)):
+        again = parse_cut(text_of(node), NAMES)
+        assert again == node or text_of(again) == text_of(node)  # NaN differs from itself
+        assert list(names_in(again)) == list(names_in(node))
+
+
+@given(trees, numbers, numbers)
+def test_a_cut_holds_if_and_only_if_all_its_conditions_do(tree, a, b):
+    """The conditions are the parts of a cut that are joined by "and", and nothing else."""
+    program = CutProgram([written(tree, 0, 0)], NAMES)
+    event = dict.fromkeys(NAMES, np.zeros(1)) | {"a": np.array([a]), "b": np.array([b])}
+    values = program.values(event)
+    held = [bool(values[condition]) for condition in conditions(program.trees[0])]
+    assert bool(program.evaluate(event, 1)[0, 0]) == all(held)
 
 
 @pytest.mark.parametrize("path", sorted(MENUS.glob("*.toml")), ids=lambda path: path.stem)

@@ -180,48 +180,6 @@ def test_an_event_of_too_many_pairs_is_kept_and_flagged():
     assert_array_equal(result.accept, expected)
 
 
-def test_an_explanation_says_what_each_clause_is_worth():
-    """Line by line, clause by clause: the value of the side with a variable, and whether the clause holds."""
-    batch, l1, vectors = sample()
-    cuts = {
-        "range": "0.8 < maximumPCMS < 4.5 and not [ee2leg or nTrkLoose + 1 >= 3]",
-        "flag": "singleMuon",
-        "all": "",
-        "sides": "2 == nElow * 2",
-    }
-    emulator = HltEmulator(menu_of(*(Line(name=name, cut=cut) for name, cut in cuts.items())), seed=1, beam=BEAM)
-    raw = emulator.process(batch, l1).raw
-    for row in range(0, batch.size, 29):
-        found = emulator.explain(batch, l1, row)
-        assert [clause[:2] for clause in found] == [
-            ("range", "0.8 < maximumPCMS"),
-            ("range", "maximumPCMS < 4.5"),
-            ("range", "ee2leg"),
-            ("range", "nTrkLoose + 1 >= 3"),
-            ("flag", "singleMuon"),
-            ("all", "1"),
-            ("sides", "2 == nElow * 2"),
-        ]
-        momentum, tracks = vectors["maximumPCMS"][row], vectors["nTrkLoose"][row]
-        assert found[0].value == pytest.approx(momentum, rel=1e-5, nan_ok=True)
-        assert found[3].value == tracks + 1
-        assert found[6].value == 2 * vectors["nElow"][row]
-        low, high, two_legs, many, muon, everything, twice = (clause.holds for clause in found)
-        assert low == (momentum > 0.8)
-        assert many == (tracks >= 2)
-        fired = [low and high and not (two_legs or many), muon, everything, twice]
-        assert [bool(bit(raw[row : row + 1], line)[0]) for line in range(4)] == fired
-
-
-def test_there_is_nothing_to_explain_of_an_event_over_the_cap():
-    """It was not looked at."""
-    batch, l1, _ = sample()
-    emulator = HltEmulator(menu_of(Line(name="all", cut=""), max_tracks=1), seed=1, beam=BEAM)
-    over = emulator.process(batch, l1).over_cap
-    assert emulator.explain(batch, l1, int(np.flatnonzero(over)[0])) == []
-    assert len(emulator.explain(batch, l1, int(np.flatnonzero(~over)[0]))) == 1
-
-
 def test_an_event_over_the_cap_is_kept_and_flagged():
     """Too many tracks or clusters: kept with no line set, flagged, and the neighbours decide as ever."""
     batch, l1, _ = sample()

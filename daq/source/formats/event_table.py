@@ -46,7 +46,7 @@ def read_event_table(path: Path, level: str, chunk: int) -> Iterator[EventBatch]
     file = open_parquet(path)
     schema = file.schema_arrow
     for group in (name for name in COLUMNS[level] if name in GROUPS and GROUPS[name][0].name):
-        _must_have_fields(schema.field(group).type, group, path)
+        must_have_fields(schema.field(group).type, group, path)
     done = 0
     known = [name for name in COLUMNS[level] if name in schema.names]
     for table in parquet_chunks(file, path, known, chunk):
@@ -66,7 +66,8 @@ def event_batch(table: pa.Table, path: Path) -> EventBatch:
         raise InputError(error.rule, file=path, key=error.key, value=error.value) from None
 
 
-def _must_have_fields(kind: pa.DataType, group: str, path: Path) -> None:
+def must_have_fields(kind: pa.DataType, group: str, path: Path) -> None:
+    """Raise `InputError` unless the column of a group has all its fields."""
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_struct(kind.value_type):
         raise InputError("must be a list of structs, or be mapped by [replay.columns]", file=path, key=group)
     given = {field.name for field in kind.value_type}

@@ -129,6 +129,13 @@ def test_neutral_clusters_have_no_track():
     assert not shoot(22, 2.0, 60.0)[0]["clusters.is_track"].any()
 
 
+def test_two_photons_in_a_hundred_fail_the_shower_shape():
+    """The single-photon lines ask for a shape above 0.5, which costs 2 % of the photons; other deposits mostly fail."""
+    batch, _ = shoot(22, 2.0, 60.0, n=20_000)
+    assert abs((batch["clusters.zernike_mva"] < 0.5).mean() - 0.02) < 0.004
+    assert (shoot(130, 2.0, 60.0, mass=0.4976)[0]["clusters.zernike_mva"] < 0.5).mean() > 0.6
+
+
 def test_close_photons_merge():
     """Two photons 10 mrad apart are one cluster of their summed energy, 200 mrad apart two."""
     for angle, clusters in ((0.01, 1), (0.2, 2)):
