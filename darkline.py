@@ -362,14 +362,36 @@ def trigger_hlt(
 
 @app.command()
 def menu(
-    file: Annotated[str, typer.Argument(help="Name in configs/menus/l1, or path to a .toml or .alg.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it as .toml or .alg (.inp, .oup).")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Print what each input bit is.")] = False,
+    file: Annotated[str, typer.Argument(help="Name in configs/menus, or path to a .toml, .alg (L1) or .json (HLT).")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write it as .toml, .alg (.inp, .oup), or .json of the HLT.")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", help="l1 or hlt, for a name that both have; l1 if not given.")
+    ] = None,
+    column: Annotated[str | None, typer.Option("--column", help="HLT: write the prescales of this column.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="L1: print what each input bit is.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Describe an L1 menu, and write it in another format."""
+    """Describe a menu, and write it in another format."""
+    from commands import menu_hlt
     from commands.menu import Description, convert
 
+    if level not in (None, "l1", "hlt"):
+        raise InputError("must be l1 or hlt", key="--level", value=level)
+    if (level or menu_hlt.level_of(file)) == "hlt":
+        from hlt.menu import HltMenu
+
+        if explain:
+            raise InputError("is about input bits of the L1; of an event: darkline trigger hlt", key="--explain")
+        lines = HltMenu.load(file)
+        if out is not None:
+            menu_hlt.convert(lines, file, out, column)
+            say(f"menu {lines.name} in {out}")
+        show(menu_hlt.record(lines), as_json, menu_hlt.text(lines))
+        return
+    if column is not None:
+        raise InputError("an L1 menu is written with all of its columns", key="--column", value=column)
     described = Description.of(file)
     text = f"{described.inputs()}\n{described.summary()}" if explain else described.summary()
     if out is not None:
