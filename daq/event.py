@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daq.errors import EventError
+from daq.jit import kernel, read_only
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -173,14 +174,32 @@ def _layout() -> Iterator[tuple[str, np.dtype[Any]]]:
 
 LAYOUT: dict[str, np.dtype[Any]] = dict(_layout())
 """Every array of a batch with its dtype, in wire order."""
+_SCALAR_NAMES = tuple(column.path for column in SCALARS)
+_GROUP_NAMES = tuple(
+    (f"{group}.offsets", tuple((each.path, f"{each.path}.offsets" if each.length == 0 else "") for each in columns))
+    for group, columns in GROUPS.items()
+)
+"""Arrays as `EventBatch.take` goes through them: offsets of a group, then values, with offsets of their own or ""."""
 
 
 def gather(offsets: Array, chosen: Array) -> tuple[Array, Array]:
     """Select jagged rows: return (offsets of the chosen rows, indices of their objects)."""
-    starts, lengths = offsets[chosen], offsets[chosen + 1] - offsets[chosen]
-    out = np.zeros(chosen.size + 1, dtype=OFFSET)
-    np.cumsum(lengths, out=out[1:])
-    objects = np.arange(out[-1], dtype=np.int64) + np.repeat(starts - out[:-1], lengths)
+    return _gather(read_only(offsets), read_only(chosen))
+
+
+@kernel
+def _gather(offsets: Array, chosen: Array) -> tuple[Array, Array]:
+    out = np.empty(chosen.size + 1, offsets.dtype)
+    out[0], n_objects = 0, np.int64(0)
+    for i in range(chosen.size):
+        n_objects += np.int64(offsets[chosen[i] + 1]) - np.int64(offsets[chosen[i]])
+        out[i + 1] = n_objects
+    objects = np.empty(n_objects, np.int64)
+    place = 0
+    for i in range(chosen.size):
+        for index in range(offsets[chosen[i]], offsets[chosen[i] + 1]):
+            objects[place] = index
+            place += 1
     return out, objects
 
 
@@ -262,15 +281,20 @@ class EventBatch:
     def take(self, chosen: Array) -> EventBatch:
         """Return the events at the (int) indices, or where the boolean mask is true, in that order."""
         rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else np.asarray(chosen, dtype=np.int64)
-        out: dict[str, Array] = {column.path: self[column.path][rows] for column in SCALARS}
-        for group, columns in GROUPS.items():
-            out[f"{group}.offsets"], objects = gather(self[f"{group}.offsets"], rows)
-            for column in columns:
+        arrays = self._arrays
+        out = {name: arrays[name][rows] for name in _SCALAR_NAMES}
+        for offsets, values in _GROUP_NAMES:
+            out[offsets], objects = gather(arrays[offsets], rows)
+            for name, inner in values:
                 picked = objects
-                if column.length == 0:
-                    out[f"{column.path}.offsets"], picked = gather(self[f"{column.path}.offsets"], objects)
-                out[column.path] = self[column.path][picked]
-        return EventBatch(rows.size, out, check=False)
+                if inner:
+                    out[inner], picked = gather(arrays[inner], objects)
+                out[name] = arrays[name].take(picked, axis=0)
+        for array in out.values():
+            array.setflags(write=False)
+        batch = EventBatch.__new__(EventBatch)
+        batch.size, batch._arrays = rows.size, out
+        return batch
 
     @staticmethod
     def concatenate(batches: Iterable[EventBatch]) -> EventBatch:

@@ -72,6 +72,7 @@ def read_only(array: Array) -> Array:
     """
     if array.flags.c_contiguous and array.flags.aligned and not array.flags.writeable:
         return array
-    view = np.require(array, requirements=["C", "A"]).view()
-    view.flags.writeable = False
+    view = np.ascontiguousarray(array)
+    view = view.view() if view.flags.aligned else view.copy()
+    view.setflags(write=False)
     return view

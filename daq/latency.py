@@ -6,6 +6,7 @@ run are their sum. A note is a table of lists of integers, see `LatencyNote`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -44,8 +45,8 @@ class LatencyNote(TypedDict, total=False):
 
 def histogram(values_us: Array, weight: int = 1) -> tuple[list[int], list[int]]:
     """Return the bins that hold something and what they hold; each value counts ``weight`` times."""
-    bins, counts = np.unique(np.searchsorted(EDGES_US, values_us), return_counts=True)
-    return bins.tolist(), (counts * weight).tolist()
+    counts = Counter(np.searchsorted(EDGES_US, values_us).tolist())
+    return sorted(counts), [weight * counts[place] for place in sorted(counts)]
 
 
 def quantiles(bins: Iterable[int], counts: Iterable[int]) -> dict[str, Any]:

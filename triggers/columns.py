@@ -102,6 +102,6 @@ def prescales_in(
 def _place_of(columns: Sequence[ColumnSettings], column: str | None, level: str) -> int:
     names: list[str | None] = [each.name for each in columns] or [None]
     if column not in names:
-        rule = f"no such prescale column in this menu (known: {', '.join(filter(None, names)) or 'none'})"
+        rule = f"no such prescale column (known: {', '.join(filter(None, names)) or 'none'})"
         raise InputError(rule, key=f"[{level}] column", value=column)
     return names.index(column)
