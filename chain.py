@@ -25,7 +25,7 @@ from daq.errors import InputError
 from daq.event import EventBatch, Outcome
 from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
 from daq.settings import RunSettings, load, parse, read_toml
-from daq.source.mix import MixSource, ProcessSettings, Source
+from daq.source.mix import MixSource, Source, what_process
 from daq.source.replay import ReplaySource, stage
 from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
@@ -403,8 +403,7 @@ def check_file(path: Path) -> str:
     tables = read_toml(path)
     lines = tables.get("line")
     if "sampler" in tables:
-        process = load(path, ProcessSettings)
-        return f"a process: {process.title}"
+        return what_process(path)
     if "observables" in tables or "shape_masses_gev" in tables:
         from offline.search import load_search
 
