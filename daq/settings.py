@@ -243,10 +243,13 @@ def _one_line(item: Any, model: type[Settings]) -> str:
 
 def _known_keys(model: type[Settings], location: list[Any]) -> list[str]:
     """Return the keys that the settings at ``location`` have."""
+    is_name = False  # of a row in a table of settings, not of a field
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_name:
+            is_name = False
             continue
         field = model.model_fields.get(str(part))
+        is_name = field is not None and getattr(field.annotation, "__origin__", None) is dict
         inner = next((m for m in _models_in(field.annotation) if issubclass(m, Settings)), None) if field else None
         if inner is None:
             return []

@@ -94,7 +94,8 @@ def accepted_share(settings: ChainSettings, tree: Tree) -> float:
     """Return the share of the production inside ``acceptance_deg``, from the angle of the collision's products."""
     low, high = np.cos(np.radians(settings.acceptance_deg))[::-1]
     total = sum(share_of(mode, tree) for mode in tree.decays[COLLISION])
-    return sum(share_of(mode, tree) * _between(tree, mode, low, high) for mode in tree.decays[COLLISION]) / total
+    inside = sum(share_of(mode, tree) * _between(tree, mode, low, high) for mode in tree.decays[COLLISION])
+    return float(inside / total)
 
 
 def _between(tree: Tree, mode: Decay, low: float, high: float) -> float:
@@ -183,6 +184,9 @@ class _Tables:
     def _radiated_off(self, mode: Decay) -> int:
         """Tabulate the largest weight of a matrix element for all energies that initial-state radiation can leave."""
         masses = [self._tree.species[name].mass_gev for name in mode.products]
+        if masses[2] <= 0:
+            rule = f"{mode.products[2]} needs a mass: without one it would be radiated without end"
+            raise InputError(rule, key="[source.signals] decay", value=str(mode))
         kind, available = FSR[mode.matrix_element or ""], self._tree.species[COLLISION].mass_gev - sum(masses)
         logs = np.linspace(math.log(1e-4 * available), math.log(available), FSR_KNOTS)
         bounds = [fsr_maximum(kind, sum(masses) + math.exp(log), *masses) for log in logs]

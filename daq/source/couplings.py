@@ -38,7 +38,7 @@ def ctau_cm(width_gev: float) -> float:
 
 def velocity(mass_gev: float, product_gev: float) -> float:
     """Return the velocity of two equal decay products in the rest frame; 0 below threshold."""
-    return math.sqrt(max(0.0, 1 - 4 * (product_gev / mass_gev) ** 2))
+    return math.sqrt(1 - 4 * (product_gev / mass_gev) ** 2) if mass_gev > 2 * product_gev else 0.0
 
 
 def kallen(x: float, y: float, z: float) -> float:
@@ -133,8 +133,9 @@ def dark_photon_cross_section_nb(
 
 def vector_lepton_width_gev(mass_gev: float, alpha: float, lepton_gev: float) -> float:
     """Return Gamma(V -> l+l-) = (alpha' m/3) sqrt(1 - 4r)(1 + 2r), r = m_l^2/m^2, of a vector coupling alpha'."""
-    r = (lepton_gev / mass_gev) ** 2
-    return alpha * mass_gev / 3 * velocity(mass_gev, lepton_gev) * (1 + 2 * r)
+    if mass_gev <= 2 * lepton_gev:
+        return 0.0
+    return alpha * mass_gev / 3 * velocity(mass_gev, lepton_gev) * (1 + 2 * (lepton_gev / mass_gev) ** 2)
 
 
 def pion_ratio(mass_gev: float) -> float:

@@ -196,7 +196,8 @@ def grow(settings: ChainSettings, point: Point, sqrt_s_gev: float, file: Path | 
     for parent, modes in own.items():
         total = math.fsum(mode.fraction for mode in modes)
         if not 0 < total <= 1 + 1e-9:
-            rule = f"the fractions of {parent} must sum to at most 1" if total else f"no decay of {parent} is left"
+            none = f"no decay of {parent} is left: each is closed, or has the fraction 0"
+            rule = f"the fractions of {parent} must sum to at most 1" if total else none
             raise InputError(rule, file=file, key="decays fraction", value=total)
     tree = Tree({}, {}, {}, {}, {})
     _visit(COLLISION, (), species, {**standard_model().decays, **own}, tree, file)
@@ -306,9 +307,8 @@ def _check_shape(row: DecaySettings, parent: str, products: Sequence[Species]) -
 
 def _is_lepton_pair(products: Sequence[Species]) -> bool:
     """Tell whether the first two are charged leptons; with two electrons there would be a t channel."""
-    first, second, boson = products
-    codes = sorted(abs(one.pdg) for one in (first, second))
-    return all(code in _CHARGED_LEPTONS for code in codes) and codes != [11, 11] and boson.mass_gev > 0
+    codes = sorted(abs(one.pdg) for one in products[:2])
+    return all(code in _CHARGED_LEPTONS for code in codes) and codes != [11, 11]
 
 
 def _is_density(angle: tuple[float, float, float]) -> bool:

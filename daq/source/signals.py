@@ -14,7 +14,7 @@ from daq.source.compiled import accepted_share, compile_tree
 from daq.source.couplings import ctau_cm
 from daq.source.decay import ChainSettings, Point, Tree, check_chain, grow
 from daq.source.formulas import COUPLINGS, CROSS_SECTIONS, FRACTIONS, WIDTHS, MissingValue, Values
-from daq.source.species import closest
+from daq.source.species import COLLISION, closest, parse_decay
 
 _PROBE = 1e-6  # a coupling that is small enough for every formula: rates go with a power of it
 _WHERE = "[source.signals] "
@@ -50,7 +50,7 @@ def check_process(settings: ChainSettings, file: Path | None = None) -> None:
     for key, name, known in named:
         if name is not None and name not in known:
             raise InputError(closest(name, known, "is not known"), file=file, key=key, value=name)
-    parents = [row.decay.partition("->")[0].strip() for row in settings.decays]
+    parents = [parse_decay(row.decay)[0] for row in settings.decays]
     for row, parent in zip(settings.decays, parents, strict=True):
         key = f"decays {row.decay!r} fraction"
         if row.fraction is None and parents.count(parent) > 1:
@@ -100,9 +100,9 @@ class _Settling:
         else:
             cross_section = given.cross_section_nb or 0.0
             coupling = self._implied_coupling(cross_section)
-        values = self._values(coupling)
-        ctaus = {name: self._ctau(name, values) for name in settings.particles}
-        tree = self._tree(values if coupling is not None else self._values(_PROBE), ctaus)
+        ctaus = {name: self._ctau(name, self._values(coupling)) for name in settings.particles}
+        # With a rate of its own only the proportions of the fractions count; the coupling may be out of all bounds.
+        tree = self._tree(self._values(given.coupling or _PROBE), ctaus)
         chains = compile_tree(settings, tree, self._masses, cross_section=self._shape())
         main = settings.particle or ""
         truth = self._masses.get(main, 0.0), ctaus.get(main, 0.0)
@@ -119,10 +119,11 @@ class _Settling:
             rule = f"{given.process} has no one new particle: use ctaus_cm"
             raise InputError(rule, key=_WHERE + "ctau_cm", value=given.ctau_cm)
         others = [name for name in particles if name != main]
-        for key, named in (("masses_gev", given.masses_gev), ("ctaus_cm", given.ctaus_cm)):
+        tables = (("masses_gev", given.masses_gev, "mass_gev"), ("ctaus_cm", given.ctaus_cm, "ctau_cm"))
+        for key, named, own_key in tables:
             for name in named:
                 if name == main:
-                    rule = f"is what the process is about: give its {key.replace('s_', '_')} without a name"
+                    rule = f"is what the process is about: give its {own_key} without a name"
                     raise InputError(rule, key=_WHERE + key, value=name)
                 if name not in particles:
                     rule = closest(name, others, "is no other new particle of this process")
@@ -133,7 +134,7 @@ class _Settling:
     def _all_overridden(self) -> dict[int, float]:
         """Return the fractions that the run gives, by the number of the decay; the others of a parent are dropped."""
         listed = {" ".join(row.decay.split()): i for i, row in enumerate(self._settings.decays)}
-        parents = [row.decay.partition("->")[0].split() for row in self._settings.decays]
+        parents = [parse_decay(row.decay)[0] for row in self._settings.decays]
         fractions: dict[int, float] = {}
         for decay, fraction in self._given.fractions.items():
             number = listed.get(" ".join(decay.split()))
@@ -178,8 +179,10 @@ class _Settling:
             if number in self._overridden:
                 fractions.append(self._overridden[number])
             elif isinstance(row.fraction, str):
-                parent, _, products = row.decay.partition("->")
-                fractions.append(FRACTIONS[row.fraction](values, parent.strip(), tuple(products.split())))
+                try:
+                    fractions.append(FRACTIONS[row.fraction](values, *parse_decay(row.decay)))
+                except ZeroDivisionError:  # nothing is open at this mass
+                    fractions.append(0.0)
             else:
                 fractions.append(1.0 if row.fraction is None else row.fraction)
         return fractions
@@ -206,7 +209,7 @@ class _Settling:
             raise InputError(rule, key=_WHERE + "process", value=self._given.process) from None
         tree = self._tree(values, {})
         both = 2.0 if settings.conjugate else 1.0
-        return both * produced * next(iter(tree.fractions.values())) * accepted_share(settings, tree)
+        return both * produced * tree.fractions[COLLISION] * accepted_share(settings, tree)
 
     def _implied_coupling(self, cross_section_nb: float) -> float | None:
         """Return the coupling that gives a cross-section; None if there is no formula."""

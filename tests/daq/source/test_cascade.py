@@ -249,7 +249,7 @@ def test_radiated_particle_fills_the_dalitz_plane(model, lepton, mass):
 @pytest.mark.parametrize("model", sorted(FSR))
 def test_radiated_particle_is_oriented_as_the_amplitude_says(model):
     """Mean squared cosines of both muons and X, and their product, against weighted flat phase space of traces."""
-    mass, n = 3.0, 1500
+    mass, n = 3.0, 500
     p, _ = by_event(make([{"decay": "e+ e- -> mu+ mu- X", "matrix_element": model}], N,
                          particles={"X": {"mass_gev": mass}}), 3)  # fmt: skip
     flat, _ = by_event(make([{"decay": "e+ e- -> mu+ mu- X"}], n, particles={"X": {"mass_gev": mass}}), 3)

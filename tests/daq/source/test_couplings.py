@@ -1,5 +1,6 @@
 """Formulas of the signals against the numbers tabulated in the project's facts, and against limits that are known."""
 
+import itertools
 import math
 
 import numpy as np
@@ -204,7 +205,7 @@ def test_b_to_k_nunu_spectra(strengths, shares):
         return float(c.b_to_k_nunu_density(np.array([q2]), *strengths)[0])
 
     edges = (0, 4, 8, 12, 16, 20, 22.9)
-    parts = np.array([quad(density, a, b)[0] for a, b in zip(edges, edges[1:], strict=False)])
+    parts = np.array([quad(density, a, b)[0] for a, b in itertools.pairwise(edges)])
     assert np.allclose(100 * parts / parts.sum(), shares, atol=1.2)
     if strengths[0]:
         assert math.isclose(parts.sum(), c.B_TO_K_NUNU, rel_tol=0.03)
