@@ -27,6 +27,7 @@ from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
 from daq.settings import RunSettings, load, parse, read_toml
 from daq.source.mix import MixSource, Source, what_process
 from daq.source.replay import ReplaySource, stage
+from daq.source.species import load_table
 from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
 from hlt.emulator import HltEmulator
@@ -404,6 +405,8 @@ def check_file(path: Path) -> str:
     lines = tables.get("line")
     if "sampler" in tables:
         return what_process(path)
+    if "particles" in tables:
+        return f"a table of {len(load_table(path).species)} particles"
     if "observables" in tables or "shape_masses_gev" in tables:
         from offline.search import load_search
 

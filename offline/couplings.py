@@ -9,37 +9,18 @@ from types import MappingProxyType
 
 from daq.errors import InputError
 from daq.source import couplings as source
-from daq.source.kinematics import MUON_GEV
-from daq.source.matrix_elements import fsr_cross_section_nb
 
 NB_FB = 1e6
 """1 nb in fb."""
 
 
-def alp_photon_fb(coupling: float, mass_gev: float, s_gev2: float) -> float:
-    """Return the cross-section [fb] of e+e- -> gamma a; see `daq.source.couplings.alp_cross_section_nb`."""
-    return NB_FB * source.alp_cross_section_nb(mass_gev, coupling, s_gev2)
+def _in_fb(cross_section_nb: Callable[[float, float, float], float]) -> Callable[[float, float, float], float]:
+    """Turn a formula of (mass, coupling, s) -> nb into one of (coupling, mass, s) -> fb."""
 
+    def cross_section_fb(coupling: float, mass_gev: float, s_gev2: float) -> float:
+        return NB_FB * cross_section_nb(mass_gev, coupling, s_gev2)
 
-def dark_photon_fb(coupling: float, mass_gev: float, s_gev2: float) -> float:
-    """Return the total cross-section [fb] of e+e- -> gamma A'; see `dark_photon_cross_section_nb` there."""
-    return NB_FB * source.dark_photon_cross_section_nb(mass_gev, coupling, s_gev2)
-
-
-def z_prime_fb(coupling: float, mass_gev: float, s_gev2: float) -> float:
-    """Return the cross-section [fb] of e+e- -> mu mu Z'; see `daq.source.matrix_elements`."""
-    return NB_FB * fsr_cross_section_nb(mass_gev, coupling, s_gev2, model="vector_fsr", lepton_gev=MUON_GEV)
-
-
-def scalar_muon_fb(coupling: float, mass_gev: float, s_gev2: float) -> float:
-    """Return the cross-section [fb] of e+e- -> mu mu S; see `daq.source.matrix_elements`."""
-    return NB_FB * fsr_cross_section_nb(mass_gev, coupling, s_gev2, model="scalar_fsr", lepton_gev=MUON_GEV)
-
-
-def leptophilic_tau_fb(coupling: float, mass_gev: float, s_gev2: float) -> float:
-    """Return the cross-section [fb] of e+e- -> tau tau phi_L; see `daq.source.matrix_elements`."""
-    yukawa = source.leptophilic_yukawa(coupling, source.TAU_GEV)
-    return NB_FB * fsr_cross_section_nb(mass_gev, yukawa, s_gev2, model="scalar_fsr", lepton_gev=source.TAU_GEV)
+    return cross_section_fb
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +50,19 @@ class CouplingFormula:
 
 FORMULAS: Mapping[str, CouplingFormula] = MappingProxyType(
     {
-        "alp_photon": CouplingFormula(r"$g_{a\gamma\gamma}$", "GeV^-1", r"$e^+e^- \to \gamma a$", alp_photon_fb),
-        "dark_photon": CouplingFormula(r"$\varepsilon$", "", r"$e^+e^- \to \gamma A'$", dark_photon_fb),
-        "z_prime": CouplingFormula(r"$g'$", "", r"$e^+e^- \to \mu^+\mu^- Z'$", z_prime_fb),
-        "scalar_muon": CouplingFormula(r"$g_S$", "", r"$e^+e^- \to \mu^+\mu^- S$", scalar_muon_fb),
-        "leptophilic_tau": CouplingFormula(r"$\xi$", "", r"$e^+e^- \to \tau^+\tau^- \phi_L$", leptophilic_tau_fb),
+        "alp_photon": CouplingFormula(
+            r"$g_{a\gamma\gamma}$", "GeV^-1", r"$e^+e^- \to \gamma a$", _in_fb(source.alp_cross_section_nb)
+        ),
+        "dark_photon": CouplingFormula(
+            r"$\varepsilon$", "", r"$e^+e^- \to \gamma A'$", _in_fb(source.dark_photon_cross_section_nb)
+        ),
+        "z_prime": CouplingFormula(r"$g'$", "", r"$e^+e^- \to \mu^+\mu^- Z'$", _in_fb(source.z_prime_cross_section_nb)),
+        "muon_scalar": CouplingFormula(
+            r"$g_S$", "", r"$e^+e^- \to \mu^+\mu^- S$", _in_fb(source.muon_scalar_cross_section_nb)
+        ),
+        "leptophilic": CouplingFormula(
+            r"$\xi$", "", r"$e^+e^- \to \tau^+\tau^- \phi_L$", _in_fb(source.leptophilic_cross_section_nb)
+        ),
     }
 )
 """Formulas by the name that a search gives as ``coupling``."""

@@ -25,8 +25,8 @@ import numpy as np
 from daq.event import OFFSET
 from daq.jit import Array, kernel
 from daq.philox import STREAM_PROCESS, exponential, new_draws, start, uniform
+from daq.source.fsr import fsr_along_beam, fsr_point, fsr_squared
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, CollisionFrame, boosted, direction_about
-from daq.source.matrix_elements import fsr_along_beam, fsr_point, fsr_squared
 from daq.source.particles import Particles
 from daq.source.radiation import CUT_OFF, draw_photon_cosine, photon_along, radiator_exponent, scattering_axis
 

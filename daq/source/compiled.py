@@ -12,8 +12,9 @@ from daq.jit import Array
 from daq.source import cascade
 from daq.source.cascade import CHAIN, ELEMENT, FSR_KNOTS, MODE, NODE, WEIGHT_KNOTS, Chains
 from daq.source.decay import ChainSettings, Tree, share_of
+from daq.source.fsr import FSR, fsr_maximum
 from daq.source.kinematics import ELECTRON_GEV
-from daq.source.matrix_elements import FSR, PAIR_WEIGHTS, fsr_maximum
+from daq.source.pair_weights import PAIR_WEIGHTS
 from daq.source.radiation import RADIATED_KNOTS, radiated_fractions
 from daq.source.species import COLLISION, Decay
 

@@ -2,8 +2,7 @@
 
 Masses and widths in GeV, cross-sections in nb at Born level (no initial-state radiation), s in GeV2, branching
 fractions between 0 and 1. The arguments come in the order (mass, coupling, rest). `daq.source.formulas` gives these
-functions the names that process files use; `offline.couplings` inverts them. The radiation of a new particle off a
-lepton pair is in `daq.source.matrix_elements`.
+functions the names that process files use; `offline.couplings` inverts them.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 
 from daq.errors import InputError
 from daq.jit import Array
+from daq.source.fsr import fsr_cross_section_nb
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, GEV2_NB, HBAR_C_GEV_CM, MUON_GEV
 from daq.source.species import standard_model
 
@@ -182,6 +182,11 @@ def dark_photon_pion_branching(mass_gev: float, ratio: Callable[[float], float] 
 
 
 # ---- Z' of L_mu - L_tau
+
+
+def z_prime_cross_section_nb(mass_gev: float, coupling: float, s_gev2: float) -> float:
+    """Return sigma(e+e- -> mu mu Z') by radiation off a muon; coupling g'. See `daq.source.fsr`."""
+    return fsr_cross_section_nb(mass_gev, coupling, s_gev2, model="vector_fsr", lepton_gev=MUON_GEV)
 
 
 def z_prime_partial_widths_gev(mass_gev: float, coupling: float) -> dict[str, float]:
@@ -369,7 +374,23 @@ def b_to_k_scalar_branching(mass_gev: float, coupling: float, *, kaon: str = "K+
     return width * _b_lifetime(kaon)
 
 
-# ---- leptophilic scalar
+# ---- scalars and pseudoscalars of leptons
+
+
+def muon_scalar_cross_section_nb(mass_gev: float, coupling: float, s_gev2: float) -> float:
+    """Return sigma(e+e- -> mu mu S) by radiation off a muon; Yukawa coupling g_S. See `daq.source.fsr`."""
+    return fsr_cross_section_nb(mass_gev, coupling, s_gev2, model="scalar_fsr", lepton_gev=MUON_GEV)
+
+
+def muon_alp_cross_section_nb(mass_gev: float, coupling: float, s_gev2: float) -> float:
+    """Return sigma(e+e- -> mu mu a) by radiation off a muon; coupling g i gamma_5. See `daq.source.fsr`."""
+    return fsr_cross_section_nb(mass_gev, coupling, s_gev2, model="pseudoscalar_fsr", lepton_gev=MUON_GEV)
+
+
+def leptophilic_cross_section_nb(mass_gev: float, coupling: float, s_gev2: float) -> float:
+    """Return sigma(e+e- -> tau tau phi_L) by radiation off a tau; coupling xi. See `daq.source.fsr`."""
+    yukawa = leptophilic_yukawa(coupling, TAU_GEV)
+    return fsr_cross_section_nb(mass_gev, yukawa, s_gev2, model="scalar_fsr", lepton_gev=TAU_GEV)
 
 
 def leptophilic_yukawa(coupling: float, lepton_gev: float) -> float:

@@ -27,7 +27,8 @@ from pydantic import Field
 
 from daq.errors import InputError
 from daq.settings import Settings
-from daq.source.matrix_elements import FSR, PAIR_NEEDS, PAIR_WEIGHTS
+from daq.source.fsr import FSR
+from daq.source.pair_weights import PAIR_NEEDS, PAIR_WEIGHTS
 from daq.source.species import (
     COLLISION,
     Decay,
@@ -79,10 +80,10 @@ class NewParticle(Settings):
 
 
 class ChainSettings(Settings):
-    """A process file with ``sampler = "chain"``: a signal as a decay chain."""
+    """A process file with ``sampler = "decay_chain"``: a signal as a decay chain."""
 
     title: str
-    sampler: Literal["chain"]
+    sampler: Literal["decay_chain"]
     source: str
     """Where the model, its rate and its angles come from, and what is approximate."""
     decays: tuple[DecaySettings, ...] = Field(min_length=1)

@@ -14,7 +14,6 @@ from types import MappingProxyType
 
 from daq.source import couplings as c
 from daq.source.kinematics import ELECTRON_GEV, MUON_GEV
-from daq.source.matrix_elements import fsr_cross_section_nb
 from daq.source.species import standard_model
 
 
@@ -83,18 +82,6 @@ Width = Callable[[Values, str], float]
 """(values, particle) -> total width [GeV]."""
 
 
-def _radiated(boson: str, coupling: str, model: str, lepton_gev: float) -> CrossSection:
-    def cross_section(v: Values) -> float:
-        return fsr_cross_section_nb(v.mass(boson), v.coupling(coupling), v.s_gev2, model=model, lepton_gev=lepton_gev)
-
-    return cross_section
-
-
-def _leptophilic(v: Values) -> float:
-    yukawa = c.leptophilic_yukawa(v.coupling("xi"), c.TAU_GEV)
-    return fsr_cross_section_nb(v.mass("phi_L"), yukawa, v.s_gev2, model="scalar_fsr", lepton_gev=c.TAU_GEV)
-
-
 def _higgsstrahlung(charge: int) -> CrossSection:
     def cross_section(v: Values) -> float:
         dark = {"higgs_gev": v.mass("h'"), "alpha_d": v.coupling("alpha_D")}
@@ -109,10 +96,10 @@ CROSS_SECTIONS: Mapping[str, CrossSection] = MappingProxyType(
         "dark_photon": lambda v: c.dark_photon_cross_section_nb(v.mass("A'"), v.coupling("eps"), v.s_gev2),
         "dark_higgsstrahlung": _higgsstrahlung(1),
         "dark_higgsstrahlung_charge_2": _higgsstrahlung(2),
-        "z_prime_mu_mu": _radiated("Z'", "g_prime", "vector_fsr", MUON_GEV),
-        "scalar_mu_mu": _radiated("S", "g_S", "scalar_fsr", MUON_GEV),
-        "alp_mu_mu": _radiated("a", "g_a", "pseudoscalar_fsr", MUON_GEV),
-        "leptophilic_tau_tau": _leptophilic,
+        "z_prime_mu_mu": lambda v: c.z_prime_cross_section_nb(v.mass("Z'"), v.coupling("g_prime"), v.s_gev2),
+        "scalar_mu_mu": lambda v: c.muon_scalar_cross_section_nb(v.mass("S"), v.coupling("g_S"), v.s_gev2),
+        "alp_mu_mu": lambda v: c.muon_alp_cross_section_nb(v.mass("a"), v.coupling("g_a"), v.s_gev2),
+        "leptophilic_tau_tau": lambda v: c.leptophilic_cross_section_nb(v.mass("phi_L"), v.coupling("xi"), v.s_gev2),
         "upsilon_4s": lambda _: c.UPSILON_4S_NB,
         "tau_pair": lambda v: c.tau_pair_cross_section_nb(v.s_gev2),
     }

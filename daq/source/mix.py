@@ -195,7 +195,7 @@ class MixSource:
 def load_process(path: Path) -> ProcessSettings | ChainSettings:
     """Read a file of configs/processes; raise `InputError` with every broken rule."""
     tables = read_toml(path)
-    if tables.get("sampler") != "chain":
+    if tables.get("sampler") != "decay_chain":
         return parse(tables, ProcessSettings, file=path)
     settings = parse(tables, ChainSettings, file=path)
     check_process(settings, path)

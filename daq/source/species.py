@@ -167,7 +167,7 @@ def check_decay(parent: str, products: tuple[str, ...], species: Mapping[str, Sp
         raise ValueError(f"must have two or three products, has {len(products)}: go through an intermediate particle")
     charge = sum(species[name].charge for name in products)
     if charge != species[parent].charge:
-        raise ValueError(f"charge {species[parent].charge:+d} cannot become {charge:+d}")
+        raise ValueError(f"charge {species[parent].charge} cannot become {charge}")
 
 
 def check_open(parent: str, products: tuple[str, ...], species: Mapping[str, Species]) -> None:

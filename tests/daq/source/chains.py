@@ -21,7 +21,7 @@ S = FRAME.sqrt_s_gev**2
 
 def chain_settings(decays: list[dict[str, Any]], **rest: Any) -> ChainSettings:
     """Return the settings of a process file with these decays."""
-    return parse({"title": "t", "sampler": "chain", "source": "s", "decays": decays, **rest}, ChainSettings)
+    return parse({"title": "t", "sampler": "decay_chain", "source": "s", "decays": decays, **rest}, ChainSettings)
 
 
 def run_chain(chains, n: int, *, first: int = 0, seed: int = 5, frame=FRAME) -> Particles:

@@ -17,7 +17,7 @@ from tests.daq.source.chains import FRAME, chain_settings, make
 SQRT_S = FRAME.sqrt_s_gev
 GOOD = """
 title = "e+ e- -> gamma X, X -> mu+ mu- or pi+ pi-"
-sampler = "chain"
+sampler = "decay_chain"
 source = "a test"
 particle = "X"
 coupling = "eps"
@@ -40,7 +40,7 @@ X = { mass_gev = 1.0, ctau_cm = 1.0 }
         ('"X -> mu+ mu-"', '"X -> "', ("X ->", "must read")),
         ('"X -> mu+ mu-"', '"X -> mu+"', ("two or three products, has 1",)),
         ('"X -> mu+ mu-"', '"X -> mu+ mu- pi+ pi-"', ("two or three products, has 4",)),
-        ('"X -> mu+ mu-"', '"X -> mu+ mu+"', ("X -> mu+ mu+", "charge +0 cannot become +2")),
+        ('"X -> mu+ mu-"', '"X -> mu+ mu+"', ("X -> mu+ mu+", "charge 0 cannot become 2")),
         ("X -> pi+ pi-", "X -> mu- mu+", ("X -> mu- mu+", "listed twice")),
         ("X -> pi+ pi-", "Y -> pi+ pi-", ("no particle is called Y",)),
         ("X -> pi+ pi-", "D0 -> pi+ pi-", ("D0 -> pi+ pi-", "never reached")),
@@ -296,8 +296,8 @@ def test_files_without_decays_or_not_toml(tmp_path: Path):
     """An empty list of decays, a missing one, no TOML: one line each."""
     path = tmp_path / "x.toml"
     for text, words in (
-        ('title = "t"\nsampler = "chain"\nsource = "s"\n', "decays: must be given"),
-        ('title = "t"\nsampler = "chain"\nsource = "s"\ndecays = []\n', "decays"),
+        ('title = "t"\nsampler = "decay_chain"\nsource = "s"\n', "decays: must be given"),
+        ('title = "t"\nsampler = "decay_chain"\nsource = "s"\ndecays = []\n', "decays"),
         ("title = ", "not TOML"),
     ):
         path.write_text(text)

@@ -38,7 +38,8 @@ def small_sample(tmp_path, monkeypatch):
 @given(st.lists(st.integers(0, 2048), max_size=4))
 def test_blocks_do_not_depend_on_the_cut(cuts):
     """2048 events at once, or cut anywhere: every array is the same to the bit."""
-    source = MixSource(run_settings(*GENERATED, "qqbar", signals=(ALP,), seed=7))
+    displaced = {"process": "b_kstar_scalar", "mass_gev": 1.0, "ctau_cm": 5.0, "cross_section_nb": 20.0}
+    source = MixSource(run_settings(*GENERATED, "qqbar", signals=(ALP, displaced), seed=7))
     whole = source.block(0, 2048)
     whole.check()
     edges = [0, *sorted(cuts), 2048]

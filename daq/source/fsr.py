@@ -1,7 +1,6 @@
-"""Matrix elements of three-body final states: radiation off a lepton pair, and spectra of the pair mass in decays.
+"""Radiation of a new particle X off the pair of e+e- -> l+l-: vector, scalar or pseudoscalar.
 
-**Radiation of a new particle X off the pair of e+e- -> l+l-** (vector, scalar or pseudoscalar coupling, unit
-strength), at tree level with all masses and the full spin correlation with the beams. With a = (p1 + k)^2 - m^2,
+At tree level with all masses and the full spin correlation with the beams. With a = (p1 + k)^2 - m^2,
 b = (p2 + k)^2 - m^2, M the mass of X and n the beam axis, the squared amplitude is proportional to T - n.H.n:
 
     vector:  T = -8 (s + 2m^2)(M^2 + 2m^2)(1/a^2 + 1/b^2)
@@ -13,24 +12,20 @@ b = (p2 + k)^2 - m^2, M the mass of X and n the beam axis, the squared amplitude
 These traces were worked out for this project; for massless leptons the vector is the formula of gluon radiation with a
 massive gluon. The exchange of X between e+e- and l+l- (X coupled to electrons) is not in them. For leptons of different
 flavour the leptons of the matrix element are massless, those of the phase space are not.
-
-**Decays** P -> 1 (2 3) are phase space times a weight that depends on q^2 = m^2(2 3): `PAIR_WEIGHTS`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from daq.jit import Array, kernel
-from daq.source.couplings import b_to_k_nunu_form_factors, kallen
 from daq.source.kinematics import ALPHA, GEV2_NB
 
 FSR: Mapping[str, int] = {"vector_fsr": 0, "scalar_fsr": 1, "pseudoscalar_fsr": 2}
 """Matrix elements of the collision, with the numbers by which the kernels know them."""
-PHOTON = "A'"  # the name that a dark photon must have where a formula asks for it
 _MARGIN = 1.1  # on the largest weight found on a grid
 
 
@@ -120,59 +115,7 @@ def fsr_maximum(kind: int, sqrt_s_gev: float, first_gev: float, second_gev: floa
 def fsr_cross_section_nb(mass_gev: float, coupling: float, s_gev2: float, *, model: str, lepton_gev: float) -> float:
     """Return sigma(e+e- -> l+l- X) = alpha^2 g^2/(48 pi s^3) times the integral of T da db.
 
-    ``model`` is a name of `FSR`; the coupling is g' of a vector, or the Yukawa coupling of a (pseudo)scalar. Agrees to
-    0.3 % with the cross-sections tabulated in the facts of this project.
+    ``model`` is a name of `FSR`; the coupling is g' of a vector, or the Yukawa coupling of a (pseudo)scalar.
     """
     integral = fsr_integral(FSR[model], math.sqrt(s_gev2), lepton_gev, lepton_gev, mass_gev)
     return ALPHA**2 * coupling**2 / (48 * math.pi * s_gev2**3) * integral * GEV2_NB
-
-
-# ---- decays: weights of q^2
-
-PairWeight = Callable[[Array, tuple[float, float, float, float], Mapping[str, float]], Array]
-"""(q^2 [GeV2], masses of the parent and of the three products, masses of all new particles by name) -> weight."""
-
-
-def _leptonic(q2: Array, masses: tuple[float, float, float, float], _: Mapping[str, float]) -> Array:
-    """l -> l' nu nu by V - A, the pair being the neutrinos: x^2 (3 - 2x) for x = 1 - q^2/m^2 and a massless lepton."""
-    z = q2 / masses[0] ** 2
-    return (1 - z) * (1 + 2 * z)
-
-
-def _dipion(q2: Array, masses: tuple[float, float, float, float], _: Mapping[str, float]) -> Array:
-    """Upsilon' -> Upsilon pi pi: (q^2 - 2 m_pi^2)^2, the leading term of Yan, Phys. Rev. D22 (1980) 1652."""
-    return (q2 - 2 * masses[2] * masses[3]) ** 2
-
-
-def _virtual_photon(q2: Array, masses: tuple[float, float, float, float], new: Mapping[str, float]) -> Array:
-    """chi2 -> chi1 l+l- by a virtual A', see `daq.source.couplings.idm_width_gev`."""
-    heavy, light, lepton, _ = masses
-    if new[PHOTON] <= heavy - light:
-        raise ValueError(f"the A' of {new[PHOTON]:g} GeV would be real: list chi2 -> chi1 A' and the decays of the A'")
-    current = ((heavy - light) ** 2 - q2) * ((heavy + light) ** 2 + 2 * q2) * (1 + 2 * lepton**2 / q2)
-    return current / (new[PHOTON] ** 2 - q2) ** 2
-
-
-def _b_to_k(operator: str) -> PairWeight:
-    """B -> K nu nu by one operator, see `daq.source.couplings.b_to_k_nunu_density`."""
-
-    def weight(q2: Array, masses: tuple[float, float, float, float], _: Mapping[str, float]) -> Array:
-        lam = np.array([kallen(masses[0] ** 2, masses[1] ** 2, value) for value in q2])
-        form = b_to_k_nunu_form_factors(q2)[operator] ** 2
-        by_operator: dict[str, Array] = {"vector": lam * form, "scalar": q2 * form, "tensor": lam * q2 * form}
-        return by_operator[operator]
-
-    return weight
-
-
-PAIR_NEEDS: Mapping[str, str] = {"virtual_photon": PHOTON}
-"""New particles that a matrix element asks for besides those of its decay."""
-PAIR_WEIGHTS: Mapping[str, PairWeight] = {
-    "leptonic": _leptonic,
-    "dipion": _dipion,
-    "virtual_photon": _virtual_photon,
-    "b_to_k_vector": _b_to_k("vector"),
-    "b_to_k_scalar": _b_to_k("scalar"),
-    "b_to_k_tensor": _b_to_k("tensor"),
-}
-"""Matrix elements of decays, by name; the pair is the last two products."""

@@ -8,10 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daq.source.couplings import TAU_GEV
-from daq.source.kinematics import MUON_GEV
-from daq.source.matrix_elements import (
+from daq.source.fsr import (
     FSR,
-    PAIR_WEIGHTS,
     fsr_along_beam,
     fsr_cross_section_nb,
     fsr_integral,
@@ -19,6 +17,8 @@ from daq.source.matrix_elements import (
     fsr_point,
     fsr_squared,
 )
+from daq.source.kinematics import MUON_GEV
+from daq.source.pair_weights import PAIR_WEIGHTS
 from tests.daq.source.dirac import hadron_tensor
 
 S = 10.58**2
