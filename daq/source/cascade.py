@@ -151,7 +151,8 @@ def _generate(
             slot[0, 4] = math.sqrt(sqrt_s * (sqrt_s - 2.0 * photon[3]))
         slot[0, 5] = slot[0, 6] = slot[0, 7] = 0.0
         family[0, 0], family[0, 1] = this.root, -1
-        used, k = 1, 0
+        k = family[0, 1] + 1  # 0; as a literal it would compile every kernel below a second time
+        used = k + 1
         while k < used:
             node = chains.node[family[k, 0]]
             if node.first == node.last:

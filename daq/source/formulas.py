@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from daq.source import couplings as c
+from daq.source.decay import ON_RESONANCE_GEV
 from daq.source.kinematics import ELECTRON_GEV, MUON_GEV
 from daq.source.species import standard_model
 
@@ -90,6 +91,12 @@ def _higgsstrahlung(charge: int) -> CrossSection:
     return cross_section
 
 
+def _upsilon_4s(v: Values) -> float:
+    if abs(math.sqrt(v.s_gev2) - v.mass("Upsilon(4S)")) > ON_RESONANCE_GEV:
+        raise MissingValue("is known at the peak of the Upsilon(4S) only")
+    return c.UPSILON_4S_NB
+
+
 CROSS_SECTIONS: Mapping[str, CrossSection] = MappingProxyType(
     {
         "alp_photon": lambda v: c.alp_cross_section_nb(v.mass("a"), v.coupling("g_agg"), v.s_gev2),
@@ -100,7 +107,7 @@ CROSS_SECTIONS: Mapping[str, CrossSection] = MappingProxyType(
         "scalar_mu_mu": lambda v: c.muon_scalar_cross_section_nb(v.mass("S"), v.coupling("g_S"), v.s_gev2),
         "alp_mu_mu": lambda v: c.muon_alp_cross_section_nb(v.mass("a"), v.coupling("g_a"), v.s_gev2),
         "leptophilic_tau_tau": lambda v: c.leptophilic_cross_section_nb(v.mass("phi_L"), v.coupling("xi"), v.s_gev2),
-        "upsilon_4s": lambda _: c.UPSILON_4S_NB,
+        "upsilon_4s": _upsilon_4s,
         "tau_pair": lambda v: c.tau_pair_cross_section_nb(v.s_gev2),
     }
 )

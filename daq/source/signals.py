@@ -94,11 +94,13 @@ class _Settling:
 
     def signal(self) -> Signal:
         given, settings = self._given, self._settings
-        if given.coupling is not None:
-            coupling: float | None = given.coupling
-            cross_section = self._rate(given.coupling)
-        else:
-            cross_section = given.cross_section_nb or 0.0
+        coupling = given.coupling
+        try:
+            cross_section = self._rate(coupling) if coupling is not None else given.cross_section_nb or 0.0
+        except MissingValue as error:
+            rule = f"cross_section {settings.cross_section} {error}: give cross_section_nb"
+            raise InputError(rule, key=_WHERE + "process", value=given.process) from None
+        if coupling is None:
             coupling = self._implied_coupling(cross_section)
         ctaus = {name: self._ctau(name, self._values(coupling)) for name in settings.particles}
         # With a rate of its own only the proportions of the fractions count; the coupling may be out of all bounds.
@@ -200,13 +202,9 @@ class _Settling:
             raise InputError(error.rule, key=key, value=error.value) from None
 
     def _rate(self, coupling: float) -> float:
-        """Return the cross-section of the generated events [nb]."""
+        """Return the cross-section of the generated events [nb]; `MissingValue` if its formula lacks something."""
         settings, values = self._settings, self._values(coupling)
-        try:
-            produced = CROSS_SECTIONS[settings.cross_section or ""](values)
-        except MissingValue as error:
-            rule = f"cross_section {settings.cross_section} {error}"
-            raise InputError(rule, key=_WHERE + "process", value=self._given.process) from None
+        produced = CROSS_SECTIONS[settings.cross_section or ""](values)
         tree = self._tree(values, {})
         both = 2.0 if settings.conjugate else 1.0
         return both * produced * tree.fractions[COLLISION] * accepted_share(settings, tree)
@@ -215,7 +213,10 @@ class _Settling:
         """Return the coupling that gives a cross-section; None if there is no formula."""
         if self._settings.coupling is None or self._settings.cross_section is None:
             return None
-        once, twice = self._rate(_PROBE), self._rate(2 * _PROBE)
+        try:
+            once, twice = self._rate(_PROBE), self._rate(2 * _PROBE)
+        except MissingValue:
+            return None
         power = math.log2(twice / once) if once > 0 else 0.0
         return _PROBE * (cross_section_nb / once) ** (1 / power) if power > 0.5 else None
 

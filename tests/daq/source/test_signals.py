@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from daq.errors import InputError
+from daq.settings import BeamSettings
 from daq.source import couplings as c
-from daq.source.kinematics import MUON_GEV
+from daq.source.kinematics import MUON_GEV, collision_frame
 from daq.source.mix import MixSource
 from tests.daq.source.chains import S, settled
 from tests.daq.source.runs import run_settings
@@ -107,6 +108,15 @@ def test_lifetimes_come_from_the_run_the_formula_or_the_file():
     scaled = settled("idm_dark_higgs", mass_gev=0.5, coupling=2e-3, ctaus_cm={"chi2": 5.0})
     assert node_ctau(scaled, 9_900_004) == 5.0
     assert settled("b_k_scalar", mass_gev=1.0, coupling=1e-3).ctau_cm == pytest.approx(2.9e-8 * 1e6, rel=0.01)
+
+
+def test_the_upsilon_4s_has_a_rate_at_its_peak_only():
+    """With other beams B mesons come by radiative return: a cross-section must be given, a coupling does not tell."""
+    off_peak = collision_frame(BeamSettings(electron_gev=7.1))
+    given = {"mass_gev": 1.0, "frame": off_peak}
+    assert settled("b_k_scalar", **given, cross_section_nb=1e-6).cross_section_nb == 1e-6
+    with pytest.raises(InputError, match="peak of the Upsilon"):
+        settled("b_k_scalar", **given, coupling=1e-4)
 
 
 def test_names_tell_points_of_a_grid_apart():
