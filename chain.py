@@ -57,7 +57,9 @@ APPROXIMATE = (
     "flight or beam background.",
     "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
     "Initial- and final-state radiation: at most one photon each from a leading-logarithmic radiator; three photons "
-    "follow the tree-level matrix element. The signal does not radiate.",
+    "follow the tree-level matrix element. Signals radiate one initial-state photon where their process says so.",
+    "Signals: angles and matrix elements as the process file says, no spin carried on to further decays; the other B, "
+    "tau or charm of a signal event decays by simple modes.",
     "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
     "Dead time is the minimum spacing of L1 accepts alone; there is no buffer model and no injection veto.",
     "L1 inputs that the public simulation does not make (TOP, endcap KLM counts, ...) are held at 0.",
