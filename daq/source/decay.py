@@ -98,7 +98,7 @@ class ChainSettings(Settings):
     couplings: dict[str, float] = Field(default_factory=dict)
     """Other couplings that formulas take, with the values used if the run gives none."""
     acceptance_deg: tuple[float, float] = (0.0, 180.0)
-    """Polar angles of the first product of the collision, in the CM frame [deg]."""
+    """Polar angles of the first of two products of the collision, where what initial-state radiation leaves rests."""
     isr: bool = False
     """Whether a photon is radiated in the initial state."""
     conjugate: bool = False
@@ -164,8 +164,12 @@ def check_chain(settings: ChainSettings, file: Path | None = None) -> list[tuple
     for row, (parent, _) in zip(settings.decays, found, strict=True):
         if parent not in reached:
             raise InputError(f"never reached: nothing makes {parent}", file=file, key="decays decay", value=row.decay)
-    if settings.isr and any(parent == COLLISION and len(products) == 1 for parent, products in found):
+    sizes = {len(products) for parent, products in found if parent == COLLISION}
+    if settings.isr and 1 in sizes:
         raise InputError("a resonance is made without initial-state radiation", file=file, key="isr", value=True)
+    if settings.acceptance_deg != (0.0, 180.0) and sizes != {2}:
+        rule = "needs a collision with two products"
+        raise InputError(rule, file=file, key="acceptance_deg", value=settings.acceptance_deg)
     return found
 
 

@@ -128,6 +128,20 @@ def test_shapes_that_do_not_fit_are_refused(decay, words):
         grow(chain_settings([decay], particles={"X": {"mass_gev": 1.0}}), Point({"X": 1.0}, {}, [1.0]), SQRT_S)
 
 
+@pytest.mark.parametrize(
+    ("collision", "rest", "words"),
+    [
+        ("e+ e- -> X X X", {"acceptance_deg": [10.0, 170.0]}, "acceptance_deg"),
+        ("e+ e- -> Upsilon(4S)", {"acceptance_deg": [10.0, 170.0]}, "acceptance_deg"),
+        ("e+ e- -> Upsilon(4S)", {"isr": True}, "resonance"),
+    ],
+)
+def test_keys_that_would_change_nothing_are_refused(collision, rest, words):
+    """An acceptance belongs to two products; a resonance has its energy already."""
+    with pytest.raises(InputError, match=words):
+        make([{"decay": collision}], 1, particles={"X": {"mass_gev": 1.0}}, **rest)
+
+
 def test_a_virtual_photon_needs_one_that_is_too_heavy():
     """chi2 -> chi1 e e by a virtual A' asks for its mass, and refuses one that could be real."""
     decays = [{"decay": "e+ e- -> X Y"}, {"decay": "X -> Y e+ e-", "matrix_element": "virtual_photon"}]
