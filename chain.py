@@ -7,6 +7,7 @@ for signal shapes and efficiencies.
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import sys
@@ -21,10 +22,11 @@ import numpy as np
 import xxhash
 
 from daq import __version__
+from daq.clock import Injections
 from daq.errors import InputError
 from daq.event import EventBatch, Outcome
 from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
-from daq.settings import RunSettings, load, parse, read_toml
+from daq.settings import InjectionSettings, RunSettings, load, parse, read_toml
 from daq.source.mix import MixSource, Source, what_process
 from daq.source.replay import ReplaySource, stage
 from daq.source.species import load_table
@@ -32,8 +34,10 @@ from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
-from triggers.emulator import L1Emulator
+from triggers.emulator import L1Emulator, L1Result
+from triggers.gdl.deadtime import dead_time
 from triggers.gdl.menu import L1Menu
+from triggers.gdl.settings import AUTO
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,7 +65,8 @@ APPROXIMATE = (
     "Signals: angles and matrix elements as the process file says, no spin carried on to further decays; the other B, "
     "tau or charm of a signal event decays by simple modes.",
     "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
-    "Dead time is the minimum spacing of L1 accepts alone; there is no buffer model and no injection veto.",
+    "Dead time follows models of minimum spacing, front-end buffers and injection veto; their numbers are settings, as "
+    "those of Belle II are not public. Injections bring no background.",
     "L1 inputs that the public simulation does not make (TOP, endcap KLM counts, ...) are held at 0.",
     "Prescales of real menus are not public; those used are of public menus and of the design rate table.",
     "Beside a strong signal the polynomial background is pulled up: there significances are too low, limits too "
@@ -79,17 +84,22 @@ class Chain:
 
     settings: RunSettings
     l1: L1Menu
+    column: str | None
+    """Prescale column of the L1 menu that is in force; None for a menu without columns."""
     hlt: HltMenu
 
     @classmethod
     def of(cls, settings: RunSettings) -> Chain:
         """Load the menus that the settings name; raise `InputError` for what is wrong with them."""
-        return cls(settings, L1Menu.load(settings.l1.menu), HltMenu.load(settings.hlt.menu))
+        l1 = L1Menu.load(settings.l1.menu)
+        column = l1.choose(settings.l1.column, settings.beam.luminosity_cm2_s)
+        return cls(settings, l1, column, HltMenu.load(settings.hlt.menu))
 
     @property
     def menu_hash(self) -> int:
-        """Return one number for both menus; blocks of a run with other menus are refused."""
-        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {self.hlt.hash}".encode())
+        """Return one number for both menus and the prescales in force; blocks of a run with others are refused."""
+        prescales = self.l1.prescales(self.column)
+        return xxhash.xxh3_64_intdigest(f"{self.l1.hash} {prescales} {self.hlt.hash}".encode())
 
     @property
     def bit_names(self) -> dict[str, list[str]]:
@@ -104,7 +114,10 @@ class Chain:
             "l1": {
                 "name": self.l1.name,
                 "timing": self.l1.timing.model_dump(),
-                "lines": {line.name: line.prescale for line in self.l1.lines},
+                "column": self.column,
+                "prescale_by": self.l1.prescale_by,
+                "lines": dict(zip(self.l1.line_names, self.l1.prescales(self.column), strict=True)),
+                "masked": [line.name for line in self.l1.lines if line.masked],
                 "logic": {line.name: line.logic for line in self.l1.lines},
             },
             "hlt": {
@@ -114,10 +127,25 @@ class Chain:
             },
         }
 
+    @property
+    def notes(self) -> list[str]:
+        """Return what whoever reads the results of the run should know of it, a sentence each."""
+        luminosity = self.settings.beam.luminosity_cm2_s
+        highest = max((column.luminosity_cm2_s for column in self.l1.columns), default=math.inf)
+        if self.settings.l1.column != AUTO or luminosity <= highest:
+            return []
+        return [
+            f"The luminosity, {luminosity:.3g} cm-2 s-1, is above that of every prescale column of the L1 menu; "
+            f"the highest one is in force, {self.column} ({highest:.3g} cm-2 s-1)."
+        ]
+
     def l1_stage(self) -> L1Stage:
         """Return the L1 of this run."""
-        emulator = L1Emulator(self.l1, seed=self.settings.seed, beam=self.settings.beam)
-        return L1Stage(emulator, round(self.settings.beam.section_s * 1e9))
+        beam = self.settings.beam
+        emulator = L1Emulator(
+            self.l1, seed=self.settings.seed, beam=beam, column=self.column, quirks=self.settings.l1.quirks
+        )
+        return L1Stage(emulator, round(beam.section_s * 1e9), Injections.of(beam.injection))
 
     def hlt_stage(self) -> HltStage:
         """Return the HLT of this run."""
@@ -128,8 +156,8 @@ class Chain:
 class L1Stage:
     """The L1 on blocks: keeps the accepted events, and books every event and its dead time by luminosity section."""
 
-    def __init__(self, emulator: L1Emulator, section_ns: int):
-        self._emulator, self._section_ns = emulator, section_ns
+    def __init__(self, emulator: L1Emulator, section_ns: int, injections: Injections):
+        self._emulator, self._section_ns, self._injections = emulator, section_ns, injections
 
     def __call__(self, block: Block, state: list[int] | None) -> tuple[Block, list[int]]:
         """Return the block with its L1-accepted events, and the state that the next block starts from."""
@@ -141,23 +169,37 @@ class L1Stage:
         tables = {
             "all.outcome": result.outcome,
             "all.l1_words": result.psnm,
+            "all.l1_raw_words": result.ftdl,
+            "all.process": block.events["process"],
+            "all.weight": block.events["weight"],
             "kept.l1": result.psnm[kept],
             "kept.l1_raw": result.ftdl[kept],
             "kept.l1_malformed": result.malformed[kept],
             "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
         }
-        sections = self._sections(block.events["time_ns"] // self._section_ns, result.outcome, result.dead_ns)
-        notes = block.notes | {"sections": sections}
+        notes = block.notes | {"sections": self._sections(block, result)}
         return _replace(block, block.events.take(kept), tables, notes), [int(number) for number in result.state]
 
-    def _sections(self, section: Array, outcome: Array, dead_ns: dict[str, Array]) -> dict[str, list[int]]:
-        numbers, place = np.unique(section, return_inverse=True)
-        columns = {"generated": np.ones_like(place), "l1_accepted": (outcome == Outcome.KEPT).astype(np.int64)}
-        columns |= {f"dead_ns_{cause}": lost for cause, lost in dead_ns.items()}
-        sums = {name: np.zeros(numbers.size, dtype=np.int64) for name in columns}
-        for name, values in columns.items():
-            np.add.at(sums[name], place, values)
-        return {"section": numbers.tolist(), **{name: values.tolist() for name, values in sums.items()}}
+    def _sections(self, block: Block, result: L1Result) -> dict[str, list[int]]:
+        dead_in, dead = dead_time(
+            result.blind,
+            self._emulator.windows,
+            self._injections,
+            interval=(block.notes["begin_ns"], block.notes["end_ns"]),
+            section_ns=self._section_ns,
+            time_ns=block.events["time_ns"],
+            vetoed=result.vetoed,
+        )
+        section = block.events["time_ns"] // self._section_ns
+        numbers = np.union1d(section, dead_in)
+        columns = {"generated": section, "l1_accepted": section[result.outcome == Outcome.KEPT]}
+        rows = {
+            name: np.bincount(np.searchsorted(numbers, each), minlength=numbers.size) for name, each in columns.items()
+        }
+        for cause, dead_ns in dead.items():
+            rows[f"dead_ns_{cause}"] = np.zeros(numbers.size, dtype=np.int64)
+            rows[f"dead_ns_{cause}"][np.searchsorted(numbers, dead_in)] = dead_ns
+        return {"section": numbers.tolist(), **{name: values.tolist() for name, values in rows.items()}}
 
 
 class HltStage:
@@ -277,6 +319,7 @@ def run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
             "process_names": list(source.process_names),
             "cross_sections_nb": list(source.cross_sections_nb),
             **chain.menus,
+            "notes": chain.notes,
             "versions": {
                 "darkline": __version__,
                 "python": platform.python_version(),
@@ -349,13 +392,18 @@ def blocks_in_process(settings: RunSettings) -> Iterator[Block]:
 
 
 def simulate(settings: RunSettings) -> pl.DataFrame:
-    """Return the kept events of a run as they would be spooled."""
+    """Return the kept events of a run as they would be spooled, had there been no injections.
+
+    The time that the injection veto takes is part of the live luminosity, not of an efficiency.
+    """
     import polars as pl
 
     from daq.spool import event_table
 
-    kept = [block for block in blocks_in_process(settings) if len(block.events)]
-    return pl.DataFrame(event_table(kept, Chain.of(settings).bit_names))
+    beam = settings.beam.model_copy(update={"injection": InjectionSettings()})
+    quiet = settings.model_copy(update={"beam": beam})
+    kept = [block for block in blocks_in_process(quiet) if len(block.events)]
+    return pl.DataFrame(event_table(kept, Chain.of(quiet).bit_names))
 
 
 def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], None]) -> Shapes:
@@ -392,7 +440,8 @@ def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], No
 def warm_up() -> None:
     """Compile every kernel of the chain, in the form in which the stream gives it its arrays."""
     settings = load_run(ROOT / "configs" / "runs" / "demo.toml", events=3000)
-    for _ in blocks_in_process(settings):
+    beam = settings.beam.model_copy(update={"injection": InjectionSettings(ler_hz=25.0)})
+    for _ in blocks_in_process(settings.model_copy(update={"beam": beam})):
         pass
 
 
@@ -418,17 +467,28 @@ def check_file(path: Path) -> str:
     if isinstance(lines, list):
         return _what_l1_menu(L1Menu.load(path))
     settings = load(path, RunSettings)
-    Chain.of(settings)
+    chain = Chain.of(settings)
     if settings.source.kind == "mix":
         MixSource(settings)
-    return f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
+    what = f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
+    in_force = [f"prescale column {chain.column} is in force"] if chain.column is not None else []
+    return "\n".join([what, *in_force, *chain.notes])
 
 
 def _what_l1_menu(menu: L1Menu) -> str:
     what = f"an L1 menu of {len(menu.lines)} lines"
-    if not menu.absent:
-        return what
-    return (
-        f"{what}; {len(menu.absent)} inputs are not computed and held at 0 ({', '.join(menu.absent)}), "
-        f"which {len(menu.held_lines)} lines use ({', '.join(menu.held_lines)})"
-    )
+    if menu.absent:
+        what += (
+            f"; {len(menu.absent)} inputs are not computed and held at 0 ({', '.join(menu.absent)}), "
+            f"which {len(menu.held_lines)} lines use ({', '.join(menu.held_lines)})"
+        )
+    lines = [what]
+    if menu.columns:
+        columns = (f"{column.name} (up to {column.luminosity_cm2_s:.3g} cm-2 s-1)" for column in menu.columns)
+        lines.append(f"prescale columns: {', '.join(columns)}")
+    if masked := [line.name for line in menu.lines if line.masked]:
+        lines.append(f"masked lines: {', '.join(masked)}")
+    if menu.slowest_path is not None:
+        line, path = menu.slowest_path
+        lines.append(f"slowest path: line {line}, input {path.bit}: {path} of {menu.timing.latency.budget_ns} ns")
+    return "\n".join(lines)

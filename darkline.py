@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich would double the time that --help takes
     help="Emulate the online side of a dark-sector search at a B factory, and carry it to the limit.",
 )
+
+trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decisions of a trigger level on a file.")
+app.add_typer(trigger, name="trigger")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
@@ -194,6 +197,49 @@ def _report(directory: Path, found: ScanResult | None, limits: LimitResult | Non
 
 
 @app.command()
+def rates(
+    target: Annotated[Path, typer.Argument(help="Run directory, run configuration, or Parquet file of primitives.")],
+    menus: Annotated[list[str] | None, typer.Option("--menu", help="L1 menu; several are compared.")] = None,
+    columns: Annotated[
+        list[str] | None, typer.Option("--column", help="Prescale column; several are compared.")
+    ] = None,
+    luminosity: Annotated[float | None, typer.Option(help="Of the rates [cm-2 s-1]; else that of the events.")] = None,
+    cross_section: Annotated[float | None, typer.Option(help="Of the events of a file [nb].")] = None,
+    events: Annotated[int | None, typer.Option(help="Count so many events; 200,000 of a configuration.")] = None,
+    level: Annotated[str, typer.Option(help="l1, or hlt for the kept events of a run directory.")] = "l1",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for record, tables and figures.")] = None,
+    line: Annotated[str | None, typer.Option("--line", help="With --explain: this line.")] = None,
+    explain: Annotated[
+        int | None, typer.Option("--explain", help="Say why --line fired on this event, or not.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count how often the lines of a menu fire, alone and together; compare menus; explain one event."""
+    if line is not None or explain is not None:
+        from commands.rates.explain import explain_event, text
+
+        if line is None or explain is None or luminosity or cross_section or events or out or level != "l1":
+            raise InputError("--line X --explain EVENT go together, with --menu and --column at most", key="rates")
+        why = explain_event(target, explain, line, menus=menus or (), columns=columns or ())
+        show(why, as_json, text(why))
+        return
+    from commands.rates.command import rates as count_rates
+    from commands.rates.text import tables
+
+    result = count_rates(
+        target,
+        menus=menus or (),
+        columns=columns or (),
+        luminosity=luminosity,
+        cross_section_nb=cross_section,
+        n_events=events,
+        level=level,
+        out=out,
+    )
+    show(result, as_json, tables(result))
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A run configuration, L1 or HLT menu, process, or search (TOML).")],
 ) -> None:
@@ -202,6 +248,76 @@ def check(
 
     with naming(file):
         typer.echo(f"{file}: {chain.check_file(file)}")
+
+
+@trigger.command("l1")
+def trigger_l1(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="INPUT...", help="Parquet or Arrow files, folders.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Parquet file for the bits; replaced if there.")
+    ] = None,
+    menu: Annotated[
+        str, typer.Option("--menu", help="Name in configs/menus/l1, or path to a .toml or .alg.")
+    ] = "physics",
+    bits: Annotated[Literal["inputs", "ftdl", "psnm"], typer.Option("--bits", help="Which bits to write.")] = "psnm",
+    from_bits: Annotated[bool, typer.Option("--from-bits", help="INPUT has one column an input bit.")] = False,
+    column: Annotated[str | None, typer.Option("--column", help="Prescale column of the menu.")] = None,
+    quirks: Annotated[
+        Literal["belle2", "ideal"], typer.Option("--quirks", help="Quirks of the experiment's code.")
+    ] = "belle2",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the prescales.")] = 1,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what each input bit of the menu is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the Level-1 bits of the events of files, made from trigger primitives or from input bits."""
+    from commands.menu import Description
+    from commands.trigger import trigger_l1 as decide
+    from monitors.terminal import Progress
+
+    if (not files or out is None) and (files or out or not explain):
+        raise InputError("give INPUT and -o OUT", key="trigger l1")
+    described = Description.of(menu, quirks)
+    result: dict[str, Any] = {"explanation": described.record()} if explain else {}
+    if explain and not as_json:
+        typer.echo(f"{described.inputs()}\n{described.summary()}")
+    if files and out is not None:
+        with Progress("trigger l1") as bar:
+            result |= decide(
+                files,
+                out,
+                described.menu,
+                bits=bits,
+                from_bits=from_bits,
+                column=column,
+                quirks=quirks,
+                seed=seed,
+                progress=bar,
+            )
+        say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
+    if as_json:
+        show(result, True, "")
+
+
+@app.command()
+def menu(
+    file: Annotated[str, typer.Argument(help="Name in configs/menus/l1, or path to a .toml or .alg.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it as .toml or .alg (.inp, .oup).")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what each input bit is.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Describe an L1 menu, and write it in another format."""
+    from commands.menu import Description, convert
+
+    described = Description.of(file)
+    text = f"{described.inputs()}\n{described.summary()}" if explain else described.summary()
+    if out is not None:
+        written, lost = convert(file, out)
+        for what in lost:
+            say(f"darkline: {out}: cannot keep {what}")
+        say(f"menu {written.name} (hash {written.hash:016x}) in {out}")
+    show(described.record(), as_json, text)
 
 
 @app.command()

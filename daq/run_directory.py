@@ -5,7 +5,7 @@
     run.json            all that is needed to repeat the run (`RunFile`)
     manifest.jsonl      the ledger: one line for each durable block (daq/spool.py)
     events/             kept events, one Parquet file a part
-    trigger_words/      outcome and L1 words of every event, one Parquet file a part
+    trigger_words/      outcome, L1 words, process and weight of every event, one Parquet file a part
     sections.parquet    luminosity and dead time by luminosity section (daq/summary.py)
     summary.json        the books of the run, and whether they balance
     log.jsonl           state changes, deaths, restarts, wire errors: one JSON object a line

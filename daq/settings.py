@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +28,19 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
+class InjectionSettings(Settings):
+    """When bunches are injected to keep the currents up, ring by ring; a function of time alone."""
+
+    ler_hz: float = Field(default=0.0, ge=0, le=1000)
+    """Injections into the low-energy (positron) ring [Hz]; 0 for none. 25 Hz a ring is often quoted for SuperKEKB."""
+    her_hz: float = Field(default=0.0, ge=0, le=1000)
+    """Injections into the high-energy (electron) ring [Hz]; 0 for none."""
+    ler_first_ms: float | None = Field(default=None, ge=0)
+    """First injection into the low-energy ring after the start of the run [ms]; at the start if not given."""
+    her_first_ms: float | None = Field(default=None, ge=0)
+    """First injection into the high-energy ring [ms]; half of its period after the start if not given."""
+
+
 class BeamSettings(Settings):
     """The collider: how many collisions, and when."""
 
@@ -41,6 +54,8 @@ class BeamSettings(Settings):
     """Energy of the positron beam [GeV]."""
     crossing_mrad: float = Field(default=83.0, ge=0, lt=500)
     """Full crossing angle [mrad]; each beam is off the solenoid axis by half of it, in the x-z plane."""
+    injection: InjectionSettings = InjectionSettings()
+    """Top-up injections, which the L1 is vetoed after."""
 
 
 class SignalSettings(Settings):
@@ -146,6 +161,15 @@ class MenuSettings(Settings):
     """Name of a TOML file under configs/menus/, or a path."""
 
 
+class L1Settings(MenuSettings):
+    """Which menu the L1 runs, and with which of its prescales."""
+
+    column: str = "auto"
+    """Prescale column of the menu by name; ``auto`` takes the one for the luminosity of ``[beam]``."""
+    quirks: Literal["belle2", "ideal"] = "belle2"
+    """Input bits as the public simulation has them, or as they are meant where that is known to differ."""
+
+
 class RunSettings(Settings):
     """All that is needed to repeat a run."""
 
@@ -162,7 +186,7 @@ class RunSettings(Settings):
     beam: BeamSettings = BeamSettings()
     source: SourceSettings = SourceSettings()
     replay: ReplaySettings = ReplaySettings()
-    l1: MenuSettings
+    l1: L1Settings
     hlt: MenuSettings
     stream: StreamSettings = StreamSettings()
 
@@ -197,13 +221,22 @@ def load(path: Path, model: type[S]) -> S:
     return parse(read_toml(path), model, file=path)
 
 
-def parse(tables: dict[str, Any], model: type[S], *, file: Path | str | None = None) -> S:
-    """Turn tables into settings; raise `InputError` with every broken rule, one a line."""
+def parse(
+    tables: dict[str, Any],
+    model: type[S],
+    *,
+    file: Path | str | None = None,
+    place: Callable[[Sequence[Any]], str] = lambda keys: "",
+) -> S:
+    """Turn tables into settings; raise `InputError` with every broken rule, one a line.
+
+    ``place`` says where in the file a value stands, given the keys that lead to it: it opens the line of the error.
+    """
     try:
         # TOML has no tuples and writes 6e34 as a float but 6 as an integer: let lists be tuples, integers floats.
         return model.model_validate(_with_tuples(tables))
     except ValidationError as error:
-        lines = [_one_line(item, model) for item in _innermost(error.errors())]
+        lines = [place(item["loc"]) + _one_line(item, model) for item in _innermost(error.errors())]
         raise InputError("\n".join([lines[0], *(f"{file}: {line}" for line in lines[1:])]), file=file) from None
 
 

@@ -132,13 +132,21 @@ def _counts(block: Spoolable) -> dict[str, int]:
 
 
 def _trigger_words(blocks: Sequence[Spoolable]) -> pa.Table:
+    """Return what is kept of every event: one column for each table of all events, or for each word of a row of it."""
     first = blocks[0].first_event
     columns = {
         "event": np.arange(first, first + sum(block.n_events for block in blocks), dtype=np.uint64),
         "outcome": _stacked(blocks, "all.outcome"),
     }
-    words = _stacked(blocks, "all.l1_words")
-    columns |= {f"l1_word_{i}": np.ascontiguousarray(words[:, i]) for i in range(words.shape[1])}
+    for name in blocks[0].tables:
+        label = name.removeprefix("all.")
+        if label == name or label in columns:
+            continue
+        values = _stacked(blocks, name)
+        if values.ndim == 1:
+            columns[label] = values
+        else:
+            columns |= {f"{label.removesuffix('s')}_{i}": np.ascontiguousarray(row) for i, row in enumerate(values.T)}
     return pa.table(columns)
 
 

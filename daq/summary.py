@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import xxhash
 
+from daq.clock import Injections
 from daq.event import Outcome
 from daq.run_directory import EVENTS, SECTIONS, SUMMARY, TRIGGER_WORDS, RunFile, write_json
 from daq.spool import OUTCOME_COUNTS, BlockRecord, part_path, read_manifest
@@ -52,6 +53,14 @@ def finalise(
         problems.append(f"{generated} events generated, the run has {run.n_events}")
     sections = _sections(records, round(run.settings.beam.section_s * 1e9), delivered_fb)
     _write_table(sections, directory / SECTIONS)
+    dead_s = {
+        name.removeprefix("dead_s_"): sections[name].sum() for name in sections.columns if name.startswith("dead_s_")
+    }
+    notes = list(run.about.get("notes", []))
+    if dead_s.get("injection") and not Injections.of(run.settings.beam.injection).is_on:
+        notes.append(
+            "Without a schedule of injections, dead time of their veto is estimated: the share of vetoed events."
+        )
     summary = {
         "name": run.settings.name,
         "run": run.settings.run,
@@ -73,6 +82,12 @@ def finalise(
         "parts": len({record.part for record in records}),
         "delivered_fb": _sum_or_none(sections["delivered_fb"]),
         "live_fb": _sum_or_none(sections["live_fb"]),
+        "dead_s": {
+            name.removeprefix("dead_s_"): sections[name].sum()
+            for name in sections.columns
+            if name.startswith("dead_s_")
+        },
+        "notes": run.about.get("notes", []),
         **about,
     }
     write_json(directory / SUMMARY, summary)
@@ -117,7 +132,8 @@ def _sections(records: Sequence[BlockRecord], section_ns: int, delivered_fb: Del
     """Return one row for each luminosity section that a durable block touches.
 
     ``begin_s`` and ``end_s`` are those of the blocks in it. Live is delivered luminosity times the fraction of this
-    time which is not dead; ``dead_s_<cause>`` and the event counts are what L1 noted for the section.
+    time which is not dead; ``dead_s_<cause>`` and the event counts are what L1 noted for the section. A moment of dead
+    time is noted for one cause only, so the causes add up.
     """
     covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for begin, end in _merged((record.begin_ns, record.end_ns) for record in records):

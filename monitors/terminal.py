@@ -132,4 +132,4 @@ def closing(summary: Mapping[str, Any], directory: Path) -> str:
         lines.append(
             f"luminosity: delivered {1e3 * summary['delivered_fb']:.4g} /pb, live {1e3 * summary['live_fb']:.4g} /pb"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"note: {note}" for note in summary.get("notes", []))])

@@ -11,38 +11,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.grl.azimuth import any_within
+from triggers.primitives import Primitives
+from triggers.quirks import Bits
 
+_NUMBERS = ("1", "2", "3", "more than 3")
 
-class CdcBits(NamedTuple):
-    """The decisions of the CDC, by the names of the GDL input bits; counts are one-hot: 1, 2, 3, more."""
-
-    t2_0: bool  # tracks of the 2D finder
-    t2_1: bool
-    t2_2: bool
-    t2_3: bool
-    t3_0: bool  # tracks of the 3D fitter from near the beam spot
-    t3_1: bool
-    t3_2: bool
-    t3_3: bool
-    ty_0: bool  # neural tracks from near the beam spot
-    ty_1: bool
-    ty_2: bool
-    ty_3: bool
-    typ: bool  # a neural track that passes the single-track cut
-    cdc_open90: bool  # two 2D tracks, 90 degrees apart in azimuth or more
-    cdc_b2b3: bool  # two 2D tracks, back to back in azimuth, from the narrowest window to the widest
-    cdc_b2b5: bool
-    cdc_b2b7: bool
-    cdc_b2b9: bool
-    f2f30: bool  # two 2D tracks, 30 degrees apart in azimuth or more
-    cdc_active: bool  # the CDC gave an event time
-
-
-CDC_NAMES: tuple[str, ...] = CdcBits._fields
+CDC_BITS: Bits = {
+    **{f"t2_{k}": f"tracks of the 2D finder: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"t3_{k}": f"tracks of the 3D fitter with |z| below 35 cm: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"ty_{k}": f"neural tracks with |z| below 20 cm: {number}" for k, number in enumerate(_NUMBERS)},
+    "typ": "a neural track that passes the single-track cut: |z| below 15 cm, above 0.7 GeV",
+    "cdc_open90": "two 2D tracks, 90 degrees apart in azimuth or more",
+    "cdc_b2b3": "two 2D tracks back to back in azimuth: 17 to 19 bins of 10 degrees",
+    "cdc_b2b5": "two 2D tracks back to back in azimuth: 16 to 20 bins",
+    "cdc_b2b7": "two 2D tracks back to back in azimuth: 15 to 21 bins",
+    "cdc_b2b9": "two 2D tracks back to back in azimuth: 14 to 22 bins",
+    "f2f30": "two 2D tracks, 30 degrees apart in azimuth or more",
+    "cdc_active": "the CDC gave an event time",
+}
+"""The decisions of the CDC."""
 
 
 class CdcCuts(NamedTuple):
@@ -60,9 +50,6 @@ class CdcCuts(NamedTuple):
     b2b7_bins: tuple[int, int] = (15, 21)
     b2b9_bins: tuple[int, int] = (14, 22)
     open30_bins: tuple[int, int] = (3, 33)
-
-
-CUTS = CdcCuts()
 
 
 @kernel
@@ -86,98 +73,68 @@ def is_sound(phi0: float, omega: float) -> bool:
 
 
 @kernel
-def _cdc_words(
-    offsets_2d: Array,
-    phi0_2d: Array,
-    omega_2d: Array,
-    offsets_3d: Array,
-    z0_3d_cm: Array,
-    offsets_nn: Array,
-    omega_nn: Array,
-    z0_nn_cm: Array,
-    cot_theta_nn: Array,
-    cdc_t0: Array,
-    cuts: CdcCuts,
-    words: Array,
-    malformed: Array,
-) -> None:
+def cdc_words(primitives: Primitives, cuts: CdcCuts, words: Array, malformed: Array) -> None:
+    """Fill the (N,) words of `CDC_BITS`.
+
+    An event is malformed if a track has an azimuth beyond 2 pi, a curvature of 1/cm or more, or a number that is not
+    finite; that track is ignored.
+    """
+    phi0_2d, omega_2d = primitives.trk2d_phi0, primitives.trk2d_omega
+    z0_3d_cm, z0_nn_cm = primitives.trk3d_z0_cm, primitives.trknn_z0_cm
+    omega_nn, cot_theta_nn = primitives.trknn_omega, primitives.trknn_cot_theta
+    n_2d, n_3d, n_neural = np.zeros((3, words.size), dtype=np.int64)
+    single = np.zeros(words.size, dtype=np.bool_)
+    pairs = np.zeros(words.size, dtype=np.uint64)  # bit = difference of azimuth bins
     for event in range(words.size):
-        n_2d = n_3d = n_neural = 0
-        single = False
-        pairs = np.uint64(0)  # bit = difference of azimuth bins
-        for i in range(offsets_2d[event], offsets_2d[event + 1]):
+        for i in range(primitives.trk2d_offsets[event], primitives.trk2d_offsets[event + 1]):
             if not is_sound(phi0_2d[i], omega_2d[i]):
                 malformed[event] = True
                 continue
-            n_2d += 1
+            n_2d[event] += 1
             bin_i = math.trunc(phi0_2d[i] * 18.0 / math.pi)
-            for j in range(offsets_2d[event], i):
+            for j in range(primitives.trk2d_offsets[event], i):
                 if is_sound(phi0_2d[j], omega_2d[j]):
                     difference = abs(bin_i - math.trunc(phi0_2d[j] * 18.0 / math.pi))
-                    pairs |= np.uint64(1) << np.uint64(min(difference, 63))
-        for i in range(offsets_3d[event], offsets_3d[event + 1]):
-            malformed[event] |= not math.isfinite(z0_3d_cm[i])
-            n_3d += abs(z0_3d_cm[i]) < cuts.z_3d_cm
-        for i in range(offsets_nn[event], offsets_nn[event + 1]):
-            if not (math.isfinite(z0_nn_cm[i]) and math.isfinite(cot_theta_nn[i]) and is_sound(0.0, omega_nn[i])):
+                    pairs[event] |= np.uint64(1) << np.uint64(min(difference, 63))
+        for i in range(primitives.trk3d_offsets[event], primitives.trk3d_offsets[event + 1]):
+            if not (
+                is_sound(primitives.trk3d_phi0[i], primitives.trk3d_omega[i])
+                and math.isfinite(z0_3d_cm[i] + primitives.trk3d_cot_theta[i])
+            ):
                 malformed[event] = True
                 continue
-            n_neural += abs(z0_nn_cm[i]) < cuts.z_neural_cm
-            single |= (
+            n_3d[event] += abs(z0_3d_cm[i]) < cuts.z_3d_cm
+        for i in range(primitives.trknn_offsets[event], primitives.trknn_offsets[event + 1]):
+            if not (is_sound(primitives.trknn_phi0[i], omega_nn[i]) and math.isfinite(z0_nn_cm[i] + cot_theta_nn[i])):
+                malformed[event] = True
+                continue
+            n_neural[event] += abs(z0_nn_cm[i]) < cuts.z_neural_cm
+            single[event] |= (
                 abs(z0_nn_cm[i]) < cuts.z_single_cm
                 and momentum_bin(np.float64(omega_nn[i]), np.float64(cot_theta_nn[i]), cuts) > cuts.momentum_single
             )
+    for event in range(words.size):  # a loop without branches does several events at a time
         words[event] = pack(
-            CdcBits(
-                n_2d == 1,  # t2_0
-                n_2d == 2,  # t2_1
-                n_2d == 3,  # t2_2
-                n_2d > 3,  # t2_3
-                n_3d == 1,  # t3_0
-                n_3d == 2,  # t3_1
-                n_3d == 3,  # t3_2
-                n_3d > 3,  # t3_3
-                n_neural == 1,  # ty_0
-                n_neural == 2,  # ty_1
-                n_neural == 3,  # ty_2
-                n_neural > 3,  # ty_3
-                single,  # typ
-                any_within(pairs, cuts.open90_bins),  # cdc_open90
-                any_within(pairs, cuts.b2b3_bins),  # cdc_b2b3
-                any_within(pairs, cuts.b2b5_bins),  # cdc_b2b5
-                any_within(pairs, cuts.b2b7_bins),  # cdc_b2b7
-                any_within(pairs, cuts.b2b9_bins),  # cdc_b2b9
-                any_within(pairs, cuts.open30_bins),  # f2f30
-                cdc_t0[event] != 0,  # cdc_active
+            (
+                n_2d[event] == 1,  # t2_0
+                n_2d[event] == 2,  # t2_1
+                n_2d[event] == 3,  # t2_2
+                n_2d[event] > 3,  # t2_3
+                n_3d[event] == 1,  # t3_0
+                n_3d[event] == 2,  # t3_1
+                n_3d[event] == 3,  # t3_2
+                n_3d[event] > 3,  # t3_3
+                n_neural[event] == 1,  # ty_0
+                n_neural[event] == 2,  # ty_1
+                n_neural[event] == 3,  # ty_2
+                n_neural[event] > 3,  # ty_3
+                single[event],  # typ
+                any_within(pairs[event], cuts.open90_bins),  # cdc_open90
+                any_within(pairs[event], cuts.b2b3_bins),  # cdc_b2b3
+                any_within(pairs[event], cuts.b2b5_bins),  # cdc_b2b5
+                any_within(pairs[event], cuts.b2b7_bins),  # cdc_b2b7
+                any_within(pairs[event], cuts.b2b9_bins),  # cdc_b2b9
+                any_within(pairs[event], cuts.open30_bins),  # f2f30
+                primitives.cdc_t0[event] != 0,  # cdc_active
             )
         )
-
-
-def cdc_words(batch: EventBatch, cuts: CdcCuts = CUTS) -> tuple[Array, Array]:
-    """Return the CDC decisions of each event, and which events are malformed.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is field i of `CdcBits`.
-    malformed : (N,) bool
-        A track has an azimuth beyond 2 pi, a curvature of 1/cm or more, or a number that is not finite; it is ignored.
-    """
-    words: Array = np.zeros((batch.size, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(batch.size, dtype=np.bool_)
-    _cdc_words(
-        batch["trk2d.offsets"],
-        batch["trk2d.phi0"],
-        batch["trk2d.omega"],
-        batch["trk3d.offsets"],
-        batch["trk3d.z0_cm"],
-        batch["trknn.offsets"],
-        batch["trknn.omega"],
-        batch["trknn.z0_cm"],
-        batch["trknn.cot_theta"],
-        batch["cdc_t0"],
-        cuts,
-        words[:, 0],
-        malformed,
-    )
-    return words, malformed

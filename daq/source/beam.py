@@ -1,8 +1,6 @@
 """The beam clock: when events collide.
 
-SuperKEKB's radio frequency is 508.887 MHz; a turn of 5120 buckets is 1280 ticks of four buckets, 7.861 ns each. The
-collision times are a Poisson process, rounded down to ticks. All clock arithmetic is on integer ticks, so nothing
-drifts in a long run.
+The collision times are a Poisson process, rounded down to the ticks of the machine (`daq.clock`).
 
 Event k's time may depend on (seed, run, k) alone, though a Poisson process is a sum over all earlier events. So events
 come in groups of 1024 on a fixed grid: the time of 1024 collisions is a Gamma(1024) number, and given the last of them
@@ -15,36 +13,39 @@ import math
 
 import numpy as np
 
-from daq.event import InjectionRing, TimType
+from daq.clock import RF_HZ, TICKS_A_TURN, Injections, to_ns
+from daq.event import TimType
 from daq.jit import Array, kernel
 from daq.philox import STREAM_BEAM, STREAM_BEAM_TIMES, exponential, new_draws, normal, start, uniform
 from daq.settings import BeamSettings
 
-RF_HZ = 508.887e6
-TICK_NS = 4e9 / RF_HZ
-TICKS_A_TURN = 1280
 _GROUP = 1024
 
 
 class Beam:
-    """Collision times of one run, at constant rate and luminosity and without injections."""
+    """Collision times of one run, at constant rate and luminosity, with injections that change neither.
+
+    Approximate: the beams are topped up without a change of luminosity, and injected bunches bring no background.
+    """
 
     def __init__(self, settings: BeamSettings, *, rate_hz: float, seed: int, run: int):
         self.rate_hz = rate_hz
         self._luminosity_cm2_s = settings.luminosity_cm2_s
+        self.injections = Injections.of(settings.injection)
         self._seed, self._run = seed, run
         self._group_ends = np.zeros(1, dtype=np.int64)  # [g] is the end of group g - 1 [ticks]; grows as needed
 
     def stamp(self, first: int, count: int) -> dict[str, Array]:
         """Return the columns of the event model that the clock fills, for ``count`` events from ``first``."""
         ticks = self._ticks(first, count)
+        since_us, ring = self.injections.since(ticks)
         return {
             "run": np.full(count, self._run, dtype="<u4"),
             "event": np.arange(first, first + count, dtype="<u8"),
-            "time_ns": _to_ns(ticks),
+            "time_ns": to_ns(ticks),
             "bunch": (ticks % TICKS_A_TURN).astype("<u2"),
-            "t_injection_us": np.full(count, np.inf, dtype="<f4"),
-            "injection_ring": np.full(count, InjectionRing.NONE, dtype="|u1"),
+            "t_injection_us": since_us,
+            "injection_ring": ring,
             "tim_type": np.full(count, TimType.PHYSICS, dtype="|u1"),
         }
 
@@ -61,7 +62,7 @@ class Beam:
         return self._luminosity_cm2_s * 1e-9 * (end_ns - begin_ns) * 1e-39  # 1 fb-1 = 1e39 cm-2
 
     def _time_ns(self, event: int) -> int:
-        return int(_to_ns(self._ticks(event, 1))[0])
+        return int(to_ns(self._ticks(event, 1))[0])
 
     def _ticks(self, first: int, count: int) -> Array:
         first_group, end_group = first // _GROUP, -(-(first + count) // _GROUP)
@@ -77,10 +78,6 @@ class Beam:
             lengths = np.empty(wanted - known, dtype=np.int64)
             _group_lengths(self._seed, self._run, STREAM_BEAM, known, _GROUP, RF_HZ / 4 / self.rate_hz, lengths)
             self._group_ends = np.concatenate([self._group_ends, self._group_ends[-1] + np.cumsum(lengths)])
-
-
-def _to_ns(ticks: Array) -> Array:
-    return np.rint(ticks * TICK_NS).astype("<i8")
 
 
 @kernel

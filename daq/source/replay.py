@@ -11,17 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daq.errors import InputError
-from daq.event import EventBatch
+from daq.event import EventBatch, InjectionRing
 from daq.settings import ReplaySettings, RunSettings
 from daq.source import formats
 from daq.source.beam import Beam
 from daq.source.detector import respond
 from daq.source.formats import Level
-from daq.source.formats.event_table import COLUMNS, event_batch, read_event_table
+from daq.source.formats.event_table import COLUMNS, INJECTION, event_batch, read_event_table
 from daq.source.formats.particle_table import particle_table, particles_of
 from daq.source.particles import Particles
 from daq.source.primitives import add_primitives
@@ -159,7 +160,12 @@ class ReplaySource:
             arrays = objects | {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
         else:
             arrays = event_batch(table, self._path).arrays()
-        batch = EventBatch(count, arrays | self._beam.stamp(first, count))
+        stamps = self._beam.stamp(first, count)
+        if self._level == "events" and not self._beam.injections.is_on:
+            # What the file recorded of injections stays with its events; where it has none, the clock speaks.
+            recorded = arrays["injection_ring"] != InjectionRing.NONE
+            stamps |= {name: np.where(recorded, arrays[name], stamps[name]) for name in INJECTION}
+        batch = EventBatch(count, arrays | stamps)
         return batch if self._level == "events" else add_primitives(batch, first_event=first, seed=seed, run=run)
 
     def _rows(self, first: int, count: int) -> pa.Table:

@@ -49,6 +49,12 @@ def test_a_missing_configuration(tmp_path: Path):
         ("cross_section_nb = ", "cross_section_nb = -", ["demo.toml", "cross_section_nb = -"]),
         ('"bhabha"', '"bhahba"', ["bhahba", "bhabha"]),
         ('menu = "physics"', 'menu = "physiks"', ["physiks"]),
+        (
+            'menu = "physics"',
+            'menu = "low_multiplicity"\ncolumn = "6e36"',
+            ["demo.toml: [l1] column = '6e36'", "no such prescale column (known: 6e34, 6e35)"],
+        ),
+        ("section_s = 10.0", "section_s = 10.0\ninjection.ler_hz = -1.0", ["[beam.injection] ler_hz = -1.0"]),
     ],
 )
 def test_a_mistake_in_the_configuration(old: str, new: str, naming: list[str], tmp_path: Path):

@@ -44,6 +44,7 @@ def decided(number: int, *, size: int = 8, keep: bool = True) -> Block:
     tables = {
         "all.outcome": outcome,
         "all.l1_words": rng.integers(0, 2**63, (size, 2)).astype("u8"),
+        "all.process": rng.integers(0, 7, size).astype("u2"),
         "kept.l1": rng.integers(0, 4, (kept.size, 1)).astype("u8"),
         "kept.hlt": rng.integers(0, 2**63, (kept.size, 2)).astype("u8"),
         "kept.hlt_latency_us": rng.random(kept.size).astype("f4"),
@@ -87,9 +88,10 @@ def test_what_is_read_is_what_was_decided(directory: Path):
 
     (path,) = trigger_word_parts(directory)
     words = pl.read_parquet(path)
-    assert words.columns == ["event", "outcome", "l1_word_0", "l1_word_1"]
+    assert words.columns == ["event", "outcome", "l1_word_0", "l1_word_1", "process"]
     assert words["event"].to_list() == list(range(24))
     assert words["outcome"].to_list() == [o for block in blocks for o in block.tables["all.outcome"]]
+    assert words["process"].to_list() == [p for block in blocks for p in block.tables["all.process"]]
     assert words["l1_word_1"].to_list() == [int(w) for block in blocks for w in block.tables["all.l1_words"][:, 1]]
 
 

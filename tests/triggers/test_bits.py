@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from triggers.bits import flags_of, pack, planes_of, transpose, words_of
+from triggers.bits import flags_of, pack, planes_of, words_of
 
 
 @given(st.integers(0, 200), st.integers(1, 3), st.integers(0, 2**32 - 1))
-def test_transpose_moves_bit_j_of_row_i_to_bit_i_of_row_j(rows: int, columns: int, seed: int):
+def test_planes_move_bit_j_of_row_i_to_bit_i_of_row_j(rows: int, columns: int, seed: int):
     """The block algorithm may not differ from the definition, here numpy's unpacked bits."""
     words = np.random.default_rng(seed).integers(0, 2**64, (rows, columns), dtype=np.uint64)
     bits = np.unpackbits(words.view(np.uint8).reshape(rows, 8 * columns), axis=1, bitorder="little")
-    planes = transpose(words)
+    planes = planes_of(words, 64 * columns)
     assert planes.shape == (64 * columns, -(-rows // 64))
     back = np.unpackbits(planes.view(np.uint8).reshape(64 * columns, -1), axis=1, bitorder="little")
     assert_array_equal(back[:, :rows], bits.T)

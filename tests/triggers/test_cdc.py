@@ -1,62 +1,17 @@
-"""The CDC and KLM triggers against the public simulation, and their corners."""
+"""Corners of the CDC and KLM triggers; `test_inputs` compares all their bits with the public simulation."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daq.event import EventBatch
-from tests.triggers.vectors import GRL_SAMPLE, assert_bits, cdc_t0_of, objects_of
-from triggers.bits import flags_of
-from triggers.cdc import CDC_NAMES, CUTS, cdc_words, momentum_bin
-from triggers.klm import KLM_NAMES, klm_words
-
-
-class Arrays(dict):  # type: ignore[type-arg]
-    """Arrays in the precision of the file, by the names of the event model."""
-
-    size: int
-
-
-def arrays_of(table: pa.Table, dtype: type) -> Arrays:
-    """Return the inputs of the reference vectors."""
-    out = Arrays(cdc_t0=cdc_t0_of(table))
-    out.size = table.num_rows
-    for group in ("trk2d", "trk3d", "trknn"):
-        for name, values in objects_of(table, group).items():
-            out[name] = values if name.endswith("offsets") else values.astype(dtype)
-    out.update(objects_of(table, "klm_track_sectors"))
-    return out
-
-
-def check_against(table: pa.Table, dtype: type) -> None:
-    """Fail unless all bits of the CDC and the KLM are those of the reference."""
-    arrays = arrays_of(table, dtype)
-    words, malformed = cdc_words(arrays)  # type: ignore[arg-type]
-    assert_bits(words, CDC_NAMES, table)
-    assert_bits(klm_words(arrays), KLM_NAMES, table)  # type: ignore[arg-type]
-    assert not malformed.any()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_sample_of_the_public_simulation(dtype: type):
-    """Every bit of every event is that of the reference, in either precision."""
-    check_against(pq.read_table(GRL_SAMPLE), dtype)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_all_vectors_of_the_public_simulation(shared: Path, dtype: type):
-    """Every bit of all 3,800 events is that of the reference."""
-    table = pq.read_table(shared / "data" / "l1_grl_vectors.parquet")
-    assert table.num_rows == 3800
-    check_against(table, dtype)
+from tests.triggers.vectors import bits_of_event
+from triggers.cdc import CDC_BITS, CdcCuts, momentum_bin
+from triggers.klm import KLM_BITS
 
 
 def bits_of(**arrays: list[float]) -> tuple[dict[str, bool], bool]:
@@ -67,8 +22,7 @@ def bits_of(**arrays: list[float]) -> tuple[dict[str, bool], bool]:
     for group, count in groups.items():
         for name in ("phi0", "omega", *(("z0_cm", "cot_theta") if group != "trk2d" else ())):
             full.setdefault(f"{group}.{name}", np.full(count, 0.005))
-    words, malformed = cdc_words(EventBatch(1, full))
-    return {name: bool(flags_of(words, i)[0]) for i, name in enumerate(CDC_NAMES)}, bool(malformed[0])
+    return bits_of_event(full)
 
 
 @pytest.mark.parametrize("count", range(7))
@@ -124,11 +78,11 @@ def test_single_track(momentum_gev: float, z_cm: float, fires: bool):
 @given(st.floats(-0.99, 0.99), st.floats(allow_nan=False, allow_infinity=False))
 def test_momentum_of_any_track(omega: float, cot_theta: float):
     """Any finite track has a momentum that is a whole number, or -1 for infinity; charge and side do not matter."""
-    found = momentum_bin(omega, cot_theta, CUTS)
+    found = momentum_bin(omega, cot_theta, CdcCuts())
     assert found == -1 or found >= 0
-    assert found == momentum_bin(-omega, cot_theta, CUTS)
+    assert found == momentum_bin(-omega, cot_theta, CdcCuts())
     if cot_theta:
-        assert found == momentum_bin(omega, -cot_theta, CUTS)
+        assert found == momentum_bin(omega, -cot_theta, CdcCuts())
 
 
 @pytest.mark.parametrize(
@@ -147,24 +101,39 @@ def test_tracks_that_cannot_be_are_flagged_and_ignored(arrays: dict[str, list[fl
     """The event says so, and its bits are those without the track."""
     bits, malformed = bits_of(**arrays)
     assert malformed
-    assert not any(bits.values())
+    assert not any(bits[name] for name in CDC_BITS)
 
 
 @pytest.mark.parametrize(("tracks", "expected"), [(0, 0), (1, 0b0011), (3, 0b0111), (4, 0b1001), (8, 0b0001)])
 def test_klm_count_is_binary(tracks: int, expected: int):
     """The number of trigger tracks in three bits, beside the bit for any."""
-    batch = EventBatch(
-        1, {"klm_track_sectors.offsets": np.array([0, tracks]), "klm_track_sectors": np.arange(tracks) % 8}
-    )
-    assert int(klm_words(batch)[0, 0]) & 0b1111 == expected
+    columns = {"klm_track_sectors.offsets": np.array([0, tracks]), "klm_track_sectors": np.arange(tracks) % 8}
+    bits, malformed = bits_of_event(columns)
+    assert [bits[name] for name in KLM_BITS][:4] == [bool(expected >> k & 1) for k in range(4)]
+    assert not malformed
 
 
 @pytest.mark.parametrize(
-    ("sectors", "pairs"), [([], 0), ([0, 1], 0), ([7, 3], 1), ([0, 4, 1, 5], 2), ([2, 6, 2, 6], 4), ([0, 4, 8], 2)]
+    ("sectors", "pairs"), [([], 0), ([0, 1], 0), ([7, 3], 1), ([0, 4, 1, 5], 2), ([2, 6, 2, 6], 4), ([0, 4, 8], 1)]
 )
 def test_klm_pairs_of_opposite_sectors(sectors: list[int], pairs: int):
-    """One-hot: one pair of tracks whose sectors differ by four, two, more; order does not matter."""
-    arrays = {"klm_track_sectors.offsets": np.array([0, len(sectors)]), "klm_track_sectors": np.array(sectors)}
-    words = klm_words(EventBatch(1, arrays))
-    fired = [bool(flags_of(words, KLM_NAMES.index(f"klmb2b_{k}"))[0]) for k in range(3)]
-    assert fired == [min(pairs, 3) == k + 1 for k in range(3)]
+    """One-hot: one pair of tracks whose sectors differ by four, two, more; there is no sector 8."""
+    tracks = np.array(sectors, dtype=np.int64)
+    bits, malformed = bits_of_event(
+        {"klm_track_sectors.offsets": np.array([0, tracks.size]), "klm_track_sectors": tracks}
+    )
+    assert [bits[f"klmb2b_{k}"] for k in range(3)] == [min(pairs, 3) == k + 1 for k in range(3)]
+    assert malformed == (8 in sectors)
+
+
+@pytest.mark.parametrize(
+    ("masks", "barrel", "endcap"),
+    [((0, 0, 0, 0), 0, 0), ((0b101, 0b110, 0, 0), 3, 0), ((0, 0, 0b11, 0b1011), 0, 5), ((255, 255, 15, 15), 8, 8)],
+)
+def test_ideal_klm_counts_sectors(masks: tuple[int, int, int, int], barrel: int, endcap: int):
+    """A sector of the barrel counts once, whichever half fired; the endcaps have sectors of their own."""
+    names = [f"{part}_mask_{side}" for part in ("bklm", "eklm") for side in ("fwd", "bwd")]
+    bits, _ = bits_of_event({name: np.array([mask]) for name, mask in zip(names, masks, strict=True)}, "ideal")
+    for part, count in (("klm", barrel), ("eklm", endcap)):
+        assert bits[f"{part}_hit"] == (count > 0)
+        assert [bits[f"{part}_{k}"] for k in range(3)] == [bool(count >> k & 1) for k in range(3)]

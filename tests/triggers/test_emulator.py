@@ -14,10 +14,12 @@ from daq.event import EventBatch, Outcome
 from daq.jit import Array
 from daq.settings import BeamSettings
 from tests.batches import random_batch
+from tests.triggers.gdl.plain import PlainL1
 from tests.triggers.vectors import sample_batch
 from triggers.bits import flags_of
 from triggers.emulator import L1Emulator, L1Result
 from triggers.gdl.menu import L1Menu
+from triggers.prescale import keeps, line_keys
 
 BATCH = sample_batch()
 MENU = L1Menu.load("physics")
@@ -95,6 +97,132 @@ def test_accept_is_the_or_of_the_prescaled_lines(whole: L1Result):
     assert_array_equal(whole.outcome == Outcome.L1_REJECTED, ~accepted)
     assert (whole.outcome == Outcome.L1_DEAD_SPACING).any()
     assert_array_equal(whole.dead_ns["spacing"], np.where(whole.outcome == Outcome.KEPT, 200, 0))
+
+
+VETOED = """
+name = "vetoed"
+prescale_by = "{by}"
+[timing]
+minimum_spacing_ns = 90
+[timing.buffer]
+window_accepts = 3
+window_ns = 1500
+fifo_depth = 2
+readout_ns = 400
+[timing.veto.ler]
+full_us = 10.0
+end_us = 30.0
+gate_begin_us = 9.0
+gate_length_us = 3.0
+[timing.veto.her]
+full_us = 0.0
+end_us = 25.0
+[[line]]
+name = "hie"
+logic = "ehigh and !bha_veto and !veto"
+prescale = 3
+[[line]]
+name = "fffv"
+logic = "nf >= 3"
+prescale = 2
+[[line]]
+name = "c4"
+logic = "nc >= 4 and !veto"
+[[line]]
+name = "off"
+logic = "ehigh"
+prescale = 0
+[[line]]
+name = "vetout"
+logic = "veto and elow"
+prescale = 7
+[[line]]
+name = "masked"
+logic = "elow or veto"
+masked = true
+"""
+WITHOUT_VETO = {"hie", "c4"}  # lines that the veto holds
+
+
+@pytest.mark.parametrize("by", ["hash", "counter"])
+def test_outcomes_are_those_of_a_simulation_event_by_event(tmp_path: Path, by: str):
+    """Veto, prescales, spacing, window and FIFO together, in any blocks: every outcome, every bit, the same state."""
+    path = tmp_path / "menu.toml"
+    path.write_text(VETOED.format(by=by), encoding="utf-8")
+    menu = L1Menu.load(path)
+    seen: set[int] = set()
+    for seed in range(12):
+        seen |= compare_with_simulation(menu, by, np.random.default_rng(seed))
+    assert seen == set(Outcome) - {Outcome.HLT_REJECTED}
+
+
+def compare_with_simulation(menu: L1Menu, by: str, rng: np.random.Generator) -> set[int]:
+    """Fail unless the sample at random times after injections ends as the plain simulation has it; return outcomes."""
+    cuts = rng.integers(0, BATCH.size, rng.integers(0, 5)).tolist()
+    since = rng.integers(0, 5000, BATCH.size)  # ticks since the injection, up to 39 us
+    columns = {
+        "t_injection_us": (since * 4000 / 508_887).astype("f4"),
+        "injection_ring": rng.integers(0, 3, BATCH.size),
+        "bunch": rng.integers(0, 1280, BATCH.size),
+        "time_ns": np.cumsum(rng.integers(0, 200, BATCH.size)),
+    }
+    batch = EventBatch(BATCH.size, BATCH.arrays() | columns)
+    plain = PlainL1(menu.timing)
+    veto = [plain.vetoed(*row) for row in zip(since.tolist(), columns["injection_ring"], columns["bunch"], strict=True)]
+
+    emulator = L1Emulator(menu, seed=1, beam=BeamSettings())
+    open_bits = named(emulator.process(BATCH).inputs, menu.input_names)  # no injections there
+    energetic = open_bits["elow"].tolist()
+    fires = {
+        "hie": (open_bits["ehigh"] & ~open_bits["bha_veto"]).tolist(),
+        "fffv": (open_bits["t2_2"] | open_bits["t2_3"]).tolist(),
+        "c4": (open_bits["clst_2"] | open_bits["clst_3"]).tolist(),
+        "vetout": [low and on for low, on in zip(energetic, veto, strict=True)],
+    }
+    keys = dict(zip(menu.line_names, line_keys("l1", menu.line_names, 1), strict=True))
+    prescale = dict(zip(menu.line_names, menu.prescales(), strict=True))
+    counts = {(line, held): 0 for line in fires for held in (False, True)}
+
+    def passes(line: str, event: int, *, is_held: bool) -> bool:
+        if by == "hash":
+            return bool(keeps(keys[line], prescale[line], BATCH["run"][event], BATCH["event"][event]))
+        counts[line, is_held] += 1
+        return counts[line, is_held] % prescale[line] == 0
+
+    expected, passed = [], []
+    for i, now in enumerate(columns["time_ns"].tolist()):
+        through = {False: set(), True: set()}
+        for line in fires:
+            is_held = veto[i] and line in WITHOUT_VETO
+            if fires[line][i] and passes(line, i, is_held=is_held):
+                through[is_held].add(line)
+        expected.append(plain.event(now, fired=bool(through[False]), held=bool(through[True])))
+        passed.append(through[False])
+
+    state, parts = None, []
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), BATCH.size], strict=True):
+        parts.append(emulator.process(batch.take(np.arange(begin, end)), state))
+        state = parts[-1].state
+    assert_array_equal(np.concatenate([part.outcome for part in parts]), np.array(expected, dtype=np.uint8))
+    bits = named(np.concatenate([part.psnm for part in parts]), menu.line_names)
+    assert [{line for line, flags in bits.items() if flags[i]} for i in range(BATCH.size)] == passed
+    raw = named(np.concatenate([part.ftdl for part in parts]), menu.line_names)
+    assert_array_equal(raw["masked"], np.array(energetic) | np.array(veto))
+    assert_array_equal(state, emulator.process(batch).state)
+    return {int(outcome) for outcome in expected}
+
+
+def test_lines_of_a_menu_with_columns(tmp_path: Path):
+    """The luminosity or the name chooses the prescales, and nothing else of the lines."""
+    path = tmp_path / "columns.toml"
+    columns = "".join(f'[[column]]\nname = "{name}"\nluminosity_cm2_s = {name}\n' for name in ("6e34", "6e35"))
+    path.write_text(f'name = "x"\n{columns}[[line]]\nname = "a"\nlogic = "elow"\nprescale = [1, 0]\n', encoding="utf-8")
+    menu = L1Menu.load(path)
+    for luminosity, column, is_on in ((1e34, None, True), (5e35, None, False), (1e34, "6e35", False)):
+        emulator = L1Emulator(menu, seed=1, beam=BeamSettings(luminosity_cm2_s=luminosity), column=column)
+        result = emulator.process(BATCH)
+        assert result.psnm.any() == is_on
+        assert result.ftdl.any()
 
 
 def test_more_lines_than_a_word_holds(tmp_path: Path):

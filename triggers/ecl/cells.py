@@ -34,13 +34,14 @@ class Cells(NamedTuple):
     xyz_cm: Array
     """(577, 3) position."""
     quadrants: Array
-    """(577,) 4 bits: quadrants of the azimuth; each is two cells wider than a quarter, so they overlap."""
+    """(577,) quadrants of the azimuth, bits 0-3 in rings 2-3, bits 4-7 in the barrel, none elsewhere.
+
+    Each is two cells wider than a quarter, so they overlap.
+    """
     neighbours: Array
     """(577, 9): itself, upper, upper right, right, lower right, lower, lower left, left, upper left; 0 = none."""
-    veto_any: Array
-    """(577, 3): no cluster starts here if one of these is hit."""
-    veto_both: Array
-    """(577, 2): no cluster starts here if both of these are hit."""
+    vetoes: Array
+    """(577, 5): no cluster starts here if one of the first three or both of the last two are hit."""
 
 
 class EclTable(NamedTuple):
@@ -98,24 +99,26 @@ def cells() -> Cells:
         places = [(ring + left, (phi - 1 + down) % turn + 1) for left, down in steps]
         return list(dict.fromkeys(at[place] for place in places if place[0] in region))
 
-    neighbours, veto_any, veto_both = (np.zeros((N_CELLS + 1, width), dtype=np.int64) for width in (9, 3, 2))
+    neighbours, vetoes = (np.zeros((N_CELLS + 1, width), dtype=np.uint16) for width in (9, 5))
     for cell in range(1, N_CELLS + 1):
         ring, phi = int(ring_of[cell - 1]), int(phi_of[cell - 1])
         steps = _STEPS_INNERMOST if ring == 1 else _STEPS
-        for table, chosen in zip((neighbours, veto_any, veto_both), steps, strict=True):
+        for table, chosen in zip((neighbours[cell], vetoes[cell, :3], vetoes[cell, 3:]), steps, strict=True):
             found = around(ring, phi, chosen)
-            table[cell, : len(found)] = found
+            table[: len(found)] = found
     return Cells(
         theta_id=np.concatenate([[0], ring_of]),
-        quadrants=_row_0(_quadrants(phi_of, np.where((ring_of < 4) | (ring_of > 15), 32, 36))),
+        quadrants=_row_0(
+            np.where((ring_of == 2) | (ring_of == 3), _quadrants(phi_of, 32), 0)
+            | np.where((ring_of >= 4) & (ring_of <= 15), _quadrants(phi_of, 36) << 4, 0)
+        ),
         xyz_cm=np.concatenate([np.zeros((1, 3)), rows[:, 3:6]]),
         neighbours=neighbours,
-        veto_any=veto_any,
-        veto_both=veto_both,
+        vetoes=vetoes,
     )
 
 
-def _quadrants(phi: Array, turn: Array) -> Array:
+def _quadrants(phi: Array, turn: int) -> Array:
     """Return the quadrants of azimuth numbers: the k-th reaches from k quarters of the turn to a quarter and 1 more."""
     quarter = turn // 4
     return sum((((phi - k * quarter) % turn <= quarter + 1) << k for k in range(4)), start=np.zeros_like(phi))

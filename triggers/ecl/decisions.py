@@ -1,337 +1,202 @@
-"""ECL trigger: cells above threshold to clusters, clusters to decisions.
+"""ECL trigger, third part: counts and sums to decisions.
 
-Source: Belle II public software, ECL trigger simulation (single decision window, clustering method 1), with its
-quirks: the limit of six clusters, two clusters with the same centre both kept, CM energies by a factor in tenths.
+Source: Belle II public software, ECL trigger simulation. The word of the 2D Bhabha combinations is a quirk of it, see
+below; the background bits start anew with each event here, where the original latches its quadrants over a whole job.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
-from triggers.ecl.cells import Cells, EclTable, cells
-from triggers.ecl.shape import COMBINATIONS, SHAPE_CUTS, EclShapeBits, EclShapeCuts, shape_of
+from triggers.ecl.cells import EclTable
+from triggers.ecl.clusters import MAX_CLUSTERS, Clusters, Sums
+from triggers.ecl.counts import Count, CountCuts, count
+from triggers.quirks import Bits, Quirk
 
-MAX_CLUSTERS = 6
+_BITS: Bits = {
+    "elow": "energy in rings 2-15 above 0.5 GeV",
+    "ehigh": "energy in rings 2-15 above 1 GeV",
+    "elum": "energy in rings 2-15 above 3 GeV",
+    "ecl_bst": "burst: energy in all rings above 20 GeV",
+    "ecl_active": "a cell is hit",
+    "clst_0": "number of clusters, binary: 1",
+    "clst_1": "number of clusters, binary: 2",
+    "clst_2": "number of clusters, binary: 4",
+    "clst_3": "number of clusters, binary: 8 (not from cells, of which six clusters are kept)",
+    "ecl_oflo": "more clusters than the limit of six",
+    "ecl_3dbha": "3D Bhabha: back-to-back pair, both above 3 GeV and one above 4.5 GeV (CM)",
+    "bha_veto": "3D Bhabha, as the menu uses it to veto",
+    "bha_intrk": "a cluster of the 3D Bhabha is in rings 3-15; of several such pairs the last one counts",
+    "ecl_mumu": "back-to-back pair, both below 2 GeV (CM)",
+    "ecl_lml_0": "three clusters, one above 0.3 GeV, no 3D Bhabha",
+    "ecl_lml_1": "a cluster above 2 GeV (CM) in rings 4-14",
+    "ecl_lml_2": "a cluster above 2 GeV (CM) in rings 2, 3, 15, 16, no 3D Bhabha",
+    "ecl_lml_3": "a cluster above 2 GeV (CM) in rings 2, 3, 15, 16, and a 3D Bhabha",
+    "ecl_lml_4": "a cluster above 2 GeV (CM) in rings 1, 17, no 3D Bhabha",
+    "ecl_lml_5": "a cluster above 2 GeV (CM) in rings 1, 17, and a 3D Bhabha",
+    "ecl_lml_6": "one cluster above 1 GeV (CM) in rings 4-15, no other above 0.3 GeV",
+    "ecl_lml_7": "one cluster above 1 GeV (CM) in rings 2, 3, 16, no other above 0.3 GeV",
+    "ecl_lml_8": "pair opposite in azimuth, both above 0.25 GeV, no cluster above 2 GeV (CM)",
+    "ecl_lml_9": "pair opposite in azimuth, just one above 0.25 GeV, no cluster above 2 GeV (CM)",
+    "ecl_lml_10": "back-to-back pair, no cluster above 2 GeV (CM)",
+    "ecl_lml_11": "a hit, no cluster above 2 GeV (CM)",
+    "ecl_lml_12": "three clusters in rings 2-16, one above 0.5 GeV, no 3D Bhabha",
+    "ecl_lml_13": "one cluster above 0.5 GeV (CM) in rings 6-11, no other above 0.3 GeV",
+}
+_MASTER = "ECL trigger master: the word is packed in reverse and shifted by one"
+_TYPE_BITS: Bits = {
+    f"bha_type_{k}": Quirk(
+        f"2D Bhabha: the sums of rings pass combination {k + 1}",
+        {0: "combination 14 is lost", 13: "combination 1, or there is a 2D Bhabha"}.get(k, f"combination {14 - k}"),
+        _MASTER,
+        is_constant=k == 0,
+    )
+    for k in range(14)
+}
+_SHAPE_BITS: Bits = {
+    "ecl_bha": Quirk(
+        "2D Bhabha, as it is sent",
+        "made from cells: the word has a constant in its place",
+        "ECL trigger master",
+        is_constant=True,
+    ),
+    "bhabha2d": "2D Bhabha: the sums of rings pass a combination, less than four isolated clusters",
+    "ecl_bhapur": "3D Bhabha of the calibration: wider in angle and lower in energy than the veto",
+    "bha_theta_0": "ring of its more forward cluster: 0, 1, 2 for rings 1, 2, 3 and 3 for all others; low bit",
+    "bha_theta_1": "ring of its more forward cluster, high bit",
+    "ecl_phys": "more than 1 GeV in rings 2-15 or more than three isolated clusters, no 2D Bhabha",
+    "ecl_timing_fwd": "the most energetic cell, which gives the time, is forward",
+    "ecl_timing_brl": "the most energetic cell, which gives the time, is in the barrel",
+    "ecl_timing_bwd": "the most energetic cell, which gives the time, is backward",
+    "ecl_bg_0": "hits in opposite quadrants of rings 2-3 or of the barrel",
+    "ecl_bg_1": "hits in opposite quadrants of the barrel only",
+    "ecl_bg_2": "hits in opposite quadrants of rings 2-3 only",
+    "hie1": "above 1 GeV in rings 2-15, no single forward cluster, no two clusters back to back",
+    "hie2": "as hie1; back to back in azimuth or in polar angle is enough to veto two clusters",
+    "hie3": "as hie1; two clusters are vetoed if the lower one is in an endcap, not if they are back to back",
+    "hie4": "as hie3; both clusters must be above 0.5 GeV to be vetoed",
+    "ecl_taub2b": "back-to-back pair, one of them below 1.9 GeV, less than 7 GeV in all",
+    "ecl_taub2b2": "back-to-back pair, narrower, both above 0.162 GeV, not two endcap clusters above 3 GeV",
+    "ecl_taub2b3": "back-to-back pair, narrower, in rings 2-16, one above 0.14 GeV; every cluster within 0.12-4.5 GeV",
+}
 
-
-class EclBits(NamedTuple):
-    """The decisions of the ECL, by the names of the GDL input bits; "CM" energies use the factor of the centre cell."""
-
-    elow: bool  # energy in rings 2-15 above 0.5 GeV
-    ehigh: bool  # above 1 GeV
-    elum: bool  # above 3 GeV
-    ecl_bst: bool  # energy in all rings above 20 GeV: burst
-    ecl_active: bool  # a cell is hit
-    clst_0: bool  # number of clusters, binary
-    clst_1: bool
-    clst_2: bool
-    clst_3: bool
-    ecl_oflo: bool  # more clusters than the limit
-    ecl_3dbha: bool  # 3D Bhabha: back-to-back pair, both above 3 GeV and one above 4.5 GeV (CM)
-    bha_veto: bool  # the same, as the menu uses it to veto
-    bha_intrk: bool  # a cluster of the 3D Bhabha is in rings 3-15; of several such pairs the last one counts
-    ecl_mumu: bool  # back-to-back pair, both below 2 GeV (CM)
-    ecl_lml_0: bool  # three clusters, one above 0.3 GeV, no 3D Bhabha
-    ecl_lml_1: bool  # a cluster above 2 GeV (CM) in rings 4-14
-    ecl_lml_2: bool  # a cluster above 2 GeV (CM) in rings 2, 3, 15, 16, no 3D Bhabha
-    ecl_lml_3: bool  # the same with 3D Bhabha
-    ecl_lml_4: bool  # a cluster above 2 GeV (CM) in rings 1, 17, no 3D Bhabha
-    ecl_lml_5: bool  # the same with 3D Bhabha
-    ecl_lml_6: bool  # one cluster above 1 GeV (CM) in rings 4-15, no other above 0.3 GeV
-    ecl_lml_7: bool  # one cluster above 1 GeV (CM) in rings 2, 3, 16, no other above 0.3 GeV
-    ecl_lml_8: bool  # pair opposite in azimuth, both above 0.25 GeV, no cluster above 2 GeV (CM)
-    ecl_lml_9: bool  # the same, just one of the pair above 0.25 GeV
-    ecl_lml_10: bool  # back-to-back pair, no cluster above 2 GeV (CM)
-    ecl_lml_11: bool  # a hit, no cluster above 2 GeV (CM)
-    ecl_lml_12: bool  # three clusters in rings 2-16, one above 0.5 GeV, no 3D Bhabha
-    ecl_lml_13: bool  # one cluster above 0.5 GeV (CM) in rings 6-11, no other above 0.3 GeV
-
-
-ECL_NAMES: tuple[str, ...] = (*EclBits._fields, *EclShapeBits._fields)
+ECL_BITS: Bits = {**_BITS, **_TYPE_BITS, **_SHAPE_BITS}
+"""The decisions of the ECL; "CM" energies use the factor of the centre cell, all others are in the lab."""
 
 
 class EclCuts(NamedTuple):
-    """Thresholds of the decisions; comparisons are strict. Source: parameter file of the ECL trigger simulation."""
+    """Thresholds of the sums; strict. Source: parameter file of the ECL trigger simulation."""
 
     low_gev: float = 0.5
     high_gev: float = 1.0
     lum_gev: float = 3.0
     burst_gev: float = 20.0
-    other_gev: float = 0.3  # "no other cluster": above this in the lab
-    pair_gev: float = 0.25
-    energetic_gev: float = 0.5  # of lml 12, in the lab
-    hard_cm_gev: float = 2.0
-    medium_cm_gev: float = 1.0
-    soft_cm_gev: float = 0.5
-    bhabha_low_cm_gev: float = 3.0
-    bhabha_high_cm_gev: float = 4.5
-    mumu_cm_gev: float = 2.0
-    dphi_deg: tuple[int, int] = (160, 200)  # back to back: differences of the azimuth, not folded
-    theta_sum_deg: tuple[int, int] = (165, 190)
-    lml_opposite_deg: int = 170  # lml 8, 9: azimuth difference folded to 0..180
-    lml_dphi_deg: int = 160  # lml 10, folded too
-    lml_theta_sum_deg: tuple[int, int] = (160, 200)
-
-
-CUTS = EclCuts()
+    phys_mev: int = 1000  # of the energy in whole MeV
+    isolated_clusters: int = 3
+    hie_gev: float = 1.0
+    tau_gev: float = 7.0
+    max_clusters: int = MAX_CLUSTERS
+    first_type_bit: int = len(_BITS)
+    first_shape_bit: int = len(_BITS) + len(_TYPE_BITS)
 
 
 @kernel
-def _cluster_of(seed: int, cell_energy: Array, neighbours: Array) -> tuple[int, float]:
-    """Return (centre cell, energy [GeV]) of the cluster that starts at ``seed``."""
-    centre = seed
-    for cell in neighbours[seed]:
-        if cell_energy[cell] > cell_energy[centre]:
-            centre = cell
-    energy = 0.0
-    for cell in neighbours[centre]:
-        energy += cell_energy[cell]
-    return centre, energy
+def _reversed(word: int) -> int:
+    """Return 14 bits in reverse order."""
+    out = 0
+    for k in range(14):
+        out |= (word >> k & 1) << (13 - k)
+    return out
 
 
 @kernel
-def _starts_cluster(cell: int, cell_energy: Array, veto_any: Array, veto_both: Array) -> bool:
-    for other in veto_any[cell]:
-        if cell_energy[other] > 0.0:
-            return False
-    return not (cell_energy[veto_both[cell, 0]] > 0.0 and cell_energy[veto_both[cell, 1]] > 0.0)
-
-
-@kernel
-def find_clusters(hits: Array, cell_energy: Array, cells: Cells, centre: Array, energy: Array) -> int:
-    """Fill centre cell and energy [GeV] of the first clusters, as many as fit; return how many there are in all.
-
-    ``hits`` are rising cell numbers; ``cell_energy`` (577,) is 0 where there is no hit. Clusters come barrel first,
-    then forward, then backward; in each by the cell that they start at.
-    """
-    barrel = np.searchsorted(hits, 81)
-    backward = np.searchsorted(hits, 513)
-    found = 0
-    for k in range(hits.size):
-        if k < backward - barrel:
-            seed = hits[k + barrel]
-        elif k < backward:
-            seed = hits[k - (backward - barrel)]
-        else:
-            seed = hits[k]
-        if _starts_cluster(seed, cell_energy, cells.veto_any, cells.veto_both):
-            if found < centre.size:
-                centre[found], energy[found] = _cluster_of(seed, cell_energy, cells.neighbours)
-            found += 1
-    return found
-
-
-@kernel
-def _count_isolated(hits: Array, cell_energy: Array, cells: Cells) -> int:
-    isolated = 0
-    for cell in hits:
-        if 2 <= cells.theta_id[cell] <= 15:
-            isolated += _starts_cluster(cell, cell_energy, cells.veto_any, cells.veto_both)
-    return isolated
-
-
-@kernel
-def _decide(
-    inner_gev: float,
-    total_gev: float,
-    found: int,
-    centre: Array,
-    energy: Array,
-    theta_id: Array,
+def ecl_words(
+    clusters: Clusters,
+    sums: Sums,
     table: EclTable,
+    count_cuts: CountCuts,
     cuts: EclCuts,
-) -> EclBits:
-    """Return the decisions on the clusters; ``inner_gev`` is the energy in rings 2-15, ``total_gev`` in all rings."""
-    count = min(found, centre.size)
-    n_other = n_hard = n_hard_barrel = n_hard_edge = n_hard_extreme = 0
-    n_medium_barrel = n_medium_edge = n_soft_barrel = n_inside = n_energetic = 0
-    for i in range(count):
-        ring = theta_id[centre[i]]
-        factor = table.elab_over_ecm[centre[i]]
-        inside = 2 <= ring <= 16
-        n_other += energy[i] > cuts.other_gev
-        n_inside += inside
-        n_energetic += inside and energy[i] > cuts.energetic_gev
-        n_soft_barrel += 6 <= ring <= 11 and energy[i] > factor * cuts.soft_cm_gev
-        if energy[i] > factor * cuts.medium_cm_gev:
-            n_medium_barrel += 4 <= ring <= 15
-            n_medium_edge += ring in (2, 3, 16)
-        if energy[i] > factor * cuts.hard_cm_gev:
-            n_hard += 1
-            n_hard_barrel += 4 <= ring <= 14
-            n_hard_edge += ring in (2, 3, 15, 16)
-            n_hard_extreme += ring in (1, 17)
-
-    bhabha = in_track = mumu = opposite_both = opposite_one = back_to_back = False
-    for i in range(count):
-        for j in range(i + 1, count):
-            dphi_deg = abs(table.phi_cm_deg[centre[i]] - table.phi_cm_deg[centre[j]])
-            folded_deg = min(dphi_deg, 360 - dphi_deg)
-            theta_sum_deg = table.theta_cm_deg[centre[i]] + table.theta_cm_deg[centre[j]]
-            factor_i, factor_j = table.elab_over_ecm[centre[i]], table.elab_over_ecm[centre[j]]
-            if (
-                cuts.dphi_deg[0] < dphi_deg < cuts.dphi_deg[1]
-                and cuts.theta_sum_deg[0] < theta_sum_deg < cuts.theta_sum_deg[1]
-            ):
-                both = energy[i] > factor_i * cuts.bhabha_low_cm_gev and energy[j] > factor_j * cuts.bhabha_low_cm_gev
-                one = energy[i] > factor_i * cuts.bhabha_high_cm_gev or energy[j] > factor_j * cuts.bhabha_high_cm_gev
-                if both and one:
-                    bhabha = True
-                    in_track = 3 <= theta_id[centre[i]] <= 15 or 3 <= theta_id[centre[j]] <= 15
-                mumu |= energy[i] < factor_i * cuts.mumu_cm_gev and energy[j] < factor_j * cuts.mumu_cm_gev
-            if folded_deg > cuts.lml_opposite_deg:
-                low, high = min(energy[i], energy[j]), max(energy[i], energy[j])
-                opposite_both |= low > cuts.pair_gev
-                opposite_one |= low < cuts.pair_gev < high
-            back_to_back |= (
-                folded_deg > cuts.lml_dphi_deg and cuts.lml_theta_sum_deg[0] < theta_sum_deg < cuts.lml_theta_sum_deg[1]
-            )
-
-    # By position: numba takes so many keyword arguments only if none of them branches.
-    return EclBits(
-        inner_gev > cuts.low_gev,  # elow
-        inner_gev > cuts.high_gev,  # ehigh
-        inner_gev > cuts.lum_gev,  # elum
-        total_gev > cuts.burst_gev,  # ecl_bst
-        found > 0,  # ecl_active
-        count & 1 != 0,  # clst_0
-        count & 2 != 0,  # clst_1
-        count & 4 != 0,  # clst_2
-        count & 8 != 0,  # clst_3
-        found > centre.size,  # ecl_oflo
-        bhabha,  # ecl_3dbha
-        bhabha,  # bha_veto
-        in_track,  # bha_intrk
-        mumu,  # ecl_mumu
-        count >= 3 and n_other >= 1 and not bhabha,  # ecl_lml_0
-        n_hard_barrel >= 1,  # ecl_lml_1
-        n_hard_edge >= 1 and not bhabha,  # ecl_lml_2
-        n_hard_edge >= 1 and bhabha,  # ecl_lml_3
-        n_hard_extreme >= 1 and not bhabha,  # ecl_lml_4
-        n_hard_extreme >= 1 and bhabha,  # ecl_lml_5
-        n_medium_barrel == 1 and n_other == 1,  # ecl_lml_6
-        n_medium_edge == 1 and n_other == 1,  # ecl_lml_7
-        opposite_both and n_hard == 0,  # ecl_lml_8
-        opposite_one and n_hard == 0,  # ecl_lml_9
-        back_to_back and n_hard == 0,  # ecl_lml_10
-        found > 0 and n_hard == 0,  # ecl_lml_11
-        n_inside >= 3 and n_energetic >= 1 and not bhabha,  # ecl_lml_12
-        n_soft_barrel == 1 and n_other == 1,  # ecl_lml_13
-    )
-
-
-@kernel
-def _ecl_words(
-    offsets: Array,
-    cell_id: Array,
-    energy_gev: Array,
-    cells: Cells,
-    table: EclTable,
-    cuts: EclCuts,
-    combinations: Array,
-    shape_cuts: EclShapeCuts,
-    max_clusters: int,
+    ideal: bool,
     words: Array,
-    malformed: Array,
 ) -> None:
-    cell_energy = np.zeros(cells.theta_id.size)
-    hits = np.empty(cells.theta_id.size, dtype=np.int64)
-    centre = np.empty(max_clusters, dtype=np.int64)
-    energy = np.empty(max_clusters)
-    ring_gev = np.zeros(18)
-    for event in range(offsets.size - 1):
-        n_hits = 0
-        last = 0
-        ring_gev[:] = 0.0
-        inner_gev = total_gev = 0.0
-        for k in range(offsets[event], offsets[event + 1]):
-            cell, gev = cell_id[k], energy_gev[k]
-            if not (last < cell < cells.theta_id.size and 0.0 < gev < np.inf):
-                malformed[event] = True
-                continue
-            last = cell
-            hits[n_hits] = cell
-            n_hits += 1
-            cell_energy[cell] = gev
-            ring = cells.theta_id[cell]
-            ring_gev[ring] += gev
-            total_gev += gev
-            if 2 <= ring <= 15:
-                inner_gev += gev
-        found = find_clusters(hits[:n_hits], cell_energy, cells, centre, energy)
-        isolated = 0 if found < 4 else _count_isolated(hits[:n_hits], cell_energy, cells)  # only four or more matter
-        kept_centre, kept_energy = centre[: min(found, max_clusters)], energy[: min(found, max_clusters)]
-        shape = shape_of(
-            hits[:n_hits],
-            cell_energy,
-            ring_gev,
-            inner_gev,
-            total_gev,
-            isolated,
-            kept_centre,
-            kept_energy,
-            cells,
-            table,
-            combinations,
-            shape_cuts,
+    """Fill the (N,) words of `ECL_BITS`; "ideal" gives the bits that are a `Quirk` as they are meant."""
+    counts = count(clusters, table, count_cuts)
+    # A loop of its own, without a branch: it does several events at a time.
+    for event in range(words.size):
+        inner_gev, total_gev = sums.inner_gev[event], sums.total_gev[event]
+        found, isolated, timing_cell = sums.found[event], sums.isolated[event], sums.timing_cell[event]
+        passed = sums.combinations[event]
+        kept = min(found, cuts.max_clusters)
+        opposite = sums.quadrants[event] & sums.quadrants[event] >> 2
+        forward_background, barrel_background = opposite & 0b11 != 0, opposite & 0b110000 != 0
+        bhabha_2d = (passed != 0) & (isolated <= cuts.isolated_clusters)
+        is_high = math.floor(1000.0 * inner_gev + 0.5) > cuts.phys_mev
+        is_hie = inner_gev > cuts.hie_gev
+        is_low = total_gev < cuts.tau_gev
+        bhabha = counts[Count.BHABHA, event] != 0
+        no_hard = counts[Count.HARD, event] == 0
+        one_other = counts[Count.OTHER, event] == 1
+        bits = pack(
+            (
+                inner_gev > cuts.low_gev,  # elow
+                inner_gev > cuts.high_gev,  # ehigh
+                inner_gev > cuts.lum_gev,  # elum
+                total_gev > cuts.burst_gev,  # ecl_bst
+                found > 0,  # ecl_active
+                kept & 1 != 0,  # clst_0
+                kept & 2 != 0,  # clst_1
+                kept & 4 != 0,  # clst_2
+                kept & 8 != 0,  # clst_3
+                found > cuts.max_clusters,  # ecl_oflo
+                bhabha,  # ecl_3dbha
+                bhabha,  # bha_veto
+                counts[Count.IN_TRACK, event] != 0,  # bha_intrk
+                counts[Count.MUMU, event] != 0,  # ecl_mumu
+                (kept >= 3) & (counts[Count.OTHER, event] >= 1) & (not bhabha),  # ecl_lml_0
+                counts[Count.HARD_BARREL, event] >= 1,  # ecl_lml_1
+                (counts[Count.HARD_EDGE, event] >= 1) & (not bhabha),  # ecl_lml_2
+                (counts[Count.HARD_EDGE, event] >= 1) & bhabha,  # ecl_lml_3
+                (counts[Count.HARD_EXTREME, event] >= 1) & (not bhabha),  # ecl_lml_4
+                (counts[Count.HARD_EXTREME, event] >= 1) & bhabha,  # ecl_lml_5
+                (counts[Count.MEDIUM_BARREL, event] == 1) & one_other,  # ecl_lml_6
+                (counts[Count.MEDIUM_EDGE, event] == 1) & one_other,  # ecl_lml_7
+                (counts[Count.OPPOSITE_BOTH, event] != 0) & no_hard,  # ecl_lml_8
+                (counts[Count.OPPOSITE_ONE, event] != 0) & no_hard,  # ecl_lml_9
+                (counts[Count.BACK_TO_BACK, event] != 0) & no_hard,  # ecl_lml_10
+                (found > 0) & no_hard,  # ecl_lml_11
+                (counts[Count.INSIDE, event] >= 3) & (counts[Count.ENERGETIC, event] >= 1) & (not bhabha),  # ecl_lml_12
+                (counts[Count.SOFT_BARREL, event] == 1) & one_other,  # ecl_lml_13
+            )
         )
-        decisions = _decide(inner_gev, total_gev, found, centre, energy, cells.theta_id, table, cuts)
-        words[event] = pack(decisions) | pack(shape) << np.uint64(len(decisions))
-        for k in range(n_hits):
-            cell_energy[hits[k]] = 0.0
-
-
-def ecl_words(batch: EventBatch, table: EclTable, cuts: EclCuts = CUTS) -> tuple[Array, Array]:
-    """Return the ECL decisions of each event, and which events are malformed; see `words_of_hits`."""
-    return words_of_hits(batch["tc.offsets"], batch["tc.id"], batch["tc.energy_gev"], table, cuts)
-
-
-def words_of_hits(
-    offsets: Array, cell_id: Array, energy_gev: Array, table: EclTable, cuts: EclCuts = CUTS
-) -> tuple[Array, Array]:
-    """Return the ECL decisions on the hits of N events.
-
-    Energies of float32 are taken in whole keV, finer than which they are not: a value such as 0.3 GeV, which float32
-    cannot hold, must lie on a threshold of 0.3 GeV and not above it.
-
-    Parameters
-    ----------
-    offsets : (N + 1,) int
-        Where the hits of each event start.
-    cell_id, energy_gev : (hits,)
-        Cell number, rising in each event, and energy in float64 or float32 [GeV].
-    table : EclTable
-        Angles and energy factors in the CM frame.
-    cuts : EclCuts
-        Thresholds.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is `ECL_NAMES[i]`: the fields of `EclBits`, then those of `EclShapeBits`.
-    malformed : (N,) bool
-        A cell number is not in 1..576 or does not rise, or an energy is not positive and finite; that hit is ignored.
-    """
-    if energy_gev.dtype == np.float32:
-        energy_gev = np.rint(energy_gev.astype(np.float64) * 1e6) / 1e6
-    words: Array = np.zeros((offsets.size - 1, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(offsets.size - 1, dtype=np.bool_)
-    _ecl_words(
-        offsets,
-        cell_id,
-        energy_gev,
-        cells(),
-        table,
-        cuts,
-        COMBINATIONS,
-        SHAPE_CUTS,
-        MAX_CLUSTERS,
-        words[:, 0],
-        malformed,
-    )
-    return words, malformed
+        types = _reversed(passed) if ideal else (passed | bhabha_2d << 13) & ~1
+        shape_bits = pack(
+            (
+                bhabha_2d & ideal,  # ecl_bha
+                bhabha_2d,  # bhabha2d
+                counts[Count.BHAPUR, event] != 0,  # ecl_bhapur
+                counts[Count.THETA_FLAG, event] & 1 != 0,  # bha_theta_0
+                counts[Count.THETA_FLAG, event] & 2 != 0,  # bha_theta_1
+                (is_high | (isolated > cuts.isolated_clusters)) & (not bhabha_2d),  # ecl_phys
+                (timing_cell >= 1) & (timing_cell <= 80),  # ecl_timing_fwd
+                (timing_cell >= 81) & (timing_cell <= 512),  # ecl_timing_brl
+                timing_cell >= 513,  # ecl_timing_bwd
+                forward_background | barrel_background,  # ecl_bg_0
+                barrel_background & (not forward_background),  # ecl_bg_1
+                forward_background & (not barrel_background),  # ecl_bg_2
+                is_hie & (counts[Count.HIE_VETO_1, event] == 0),  # hie1
+                is_hie & (counts[Count.HIE_VETO_2, event] == 0),  # hie2
+                is_hie & (counts[Count.HIE_VETO_3, event] == 0),  # hie3
+                is_hie & (counts[Count.HIE_VETO_4, event] == 0),  # hie4
+                (counts[Count.TAU, event] != 0) & is_low,  # ecl_taub2b
+                (counts[Count.TAU_2, event] != 0) & is_low & (counts[Count.HARD_ENDCAP, event] < 2),  # ecl_taub2b2
+                (counts[Count.TAU_3, event] != 0) & is_low & (counts[Count.OUT_OF_RANGE, event] == 0),  # ecl_taub2b3
+            )
+        )
+        words[event] = (
+            bits | np.uint64(types) << np.uint64(cuts.first_type_bit) | shape_bits << np.uint64(cuts.first_shape_bit)
+        )

@@ -274,45 +274,76 @@ def _absorbed(products: set[Product]) -> set[Product]:
 
 
 class Program(NamedTuple):
-    """Sums of products as flat arrays: line -> products -> literals."""
+    """Sums of products as flat arrays: line -> products -> literals.
+
+    The literals that all products of a line share are taken out: they are its first product, and the line is true where
+    that product is, and one of the others, if there are others.
+    """
 
     bit: Array
     """(literals,) input bit."""
-    inverted: Array
-    """(literals,) true where the bit must be 0."""
+    flip: Array
+    """(literals,) uint64: all ones where the bit must be 0, else 0."""
     product_start: Array
     """(products + 1,) first literal of each product."""
     line_start: Array
-    """(lines + 1,) first product of each line."""
+    """(lines + 1,) first product of each line; a line without any is never true."""
 
 
 def compile_program(lines: Sequence[Sequence[Product]], names: Sequence[str]) -> Program:
     """Return the program that evaluates the sums of products of all lines on the bits ``names``."""
     index = {name: i for i, name in enumerate(names)}
-    products = [sorted(product) for line in lines for product in line]
+    sums = [_shared_first(line) for line in lines]
+    products = [sorted(product) for products in sums for product in products]
     literals = [literal for product in products for literal in product]
     return Program(
         bit=np.array([index[name] for name, _ in literals], dtype=np.int64),
-        inverted=np.array([not on for _, on in literals], dtype=np.bool_),
+        flip=np.array([0 if on else 2**64 - 1 for _, on in literals], dtype=np.uint64),
         product_start=np.cumsum([0, *(len(product) for product in products)]),
-        line_start=np.cumsum([0, *(len(line) for line in lines)]),
+        line_start=np.cumsum([0, *(len(products) for products in sums)]),
     )
+
+
+def _shared_first(line: Sequence[Product]) -> list[Product]:
+    """Return the product of the literals that all products share, then what is left of each, unless one has no more."""
+    if not line:
+        return []
+    shared = frozenset.intersection(*line)
+    rest = [product - shared for product in line]
+    return [shared, *rest] if all(rest) else [shared]
+
+
+@kernel
+def _and_into(held: Array, program: Program, product: int, inputs: Array) -> None:
+    """Clear in ``held`` the events that fail a product."""
+    for k in range(program.product_start[product], program.product_start[product + 1]):
+        bit, flip = program.bit[k], program.flip[k]
+        for word in range(held.size):
+            held[word] &= inputs[bit, word] ^ flip
 
 
 @kernel
 def _evaluate(program: Program, inputs: Array, n_events: int, out: Array) -> None:
+    # Words inside, so that one step of the program works on many events: this is what makes it vectors.
+    n_words = out.shape[1]
+    held, any_held = np.empty(n_words, dtype=np.uint64), np.empty(n_words, dtype=np.uint64)
     ones = ~np.uint64(0)
     for line in range(out.shape[0]):
-        for word in range(out.shape[1]):
-            fired = np.uint64(0)
-            for product in range(program.line_start[line], program.line_start[line + 1]):
-                held = ones
-                for k in range(program.product_start[product], program.product_start[product + 1]):
-                    plane = inputs[program.bit[k], word]
-                    held &= ~plane if program.inverted[k] else plane
-                fired |= held
-            rest = n_events - 64 * word  # events of the last word may end inside it: no bit fires beyond
-            out[line, word] = fired if rest >= 64 else fired & ~(ones << np.uint64(rest))
+        first, last = program.line_start[line], program.line_start[line + 1]
+        any_held[:] = ones if last == first + 1 else np.uint64(0)
+        for product in range(first + 1, last):
+            held[:] = ones
+            _and_into(held, program, product, inputs)
+            for word in range(n_words):
+                any_held[word] |= held[word]
+        if last > first:
+            _and_into(any_held, program, first, inputs)
+        for word in range(n_words):
+            out[line, word] = any_held[word]
+    rest = n_events % 64
+    if rest:  # no bit fires beyond the last event
+        for line in range(out.shape[0]):
+            out[line, n_words - 1] &= ~(ones << np.uint64(rest))
 
 
 def evaluate(program: Program, inputs: Array, n_events: int) -> Array:

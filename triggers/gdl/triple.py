@@ -5,6 +5,10 @@
 indices of inputs that are all 1 or, after ``!``, 0. An empty line is always true. Names beyond the last logic are
 placeholders, ``oupNNN``. Bit numbers change from version to version, so all that leaves this file goes by name.
 
+The files do not say which version they are. That the ``.alg`` is of another version than its ``.inp`` or ``.oup`` shows
+where an index is beyond the inputs, or logics and names are not equally many; where all indices exist and the numbers
+agree it cannot be seen.
+
 Source: Belle II public software, GDL trigger simulation and its menus.
 """
 
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from daq.errors import InputError
-from triggers.gdl.ftdl import Product
+from triggers.gdl.ftdl import RESERVED, Product
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _PLACEHOLDER = re.compile(r"oup[0-9]+")
@@ -45,20 +49,29 @@ def read_triple(alg: Path) -> Triple:
     ------
     InputError
         If a file is missing or empty, a name or an index comes twice or is none, a logic names an input that is not
-        there, or logics and outputs do not go together; it names file, line and rule.
+        there, an input is called like a word of the logic, or there are more logics than names, or more names than
+        logics that are no placeholders. It names file, line and rule.
     """
-    inputs = _read_names(alg.with_suffix(".inp"))
-    outputs = _read_names(alg.with_suffix(".oup"))
+    inputs, line_of = _read_names(alg.with_suffix(".inp"))
+    for name in RESERVED.intersection(inputs.values()):
+        rule = "a word of the logic, not a bit"
+        raise InputError(rule, file=alg.with_suffix(".inp"), key=f"line {line_of[name]}", value=name)
+    outputs, line_of = _read_names(alg.with_suffix(".oup"))
     lines = _lines_of(alg)
     sums = tuple(tuple(_products(text, inputs, alg, number)) for number, text in enumerate(lines, start=1))
     if len(lines) > len(outputs):
         key = f"line {len(outputs) + 1}"
         raise InputError(f"no name in {alg.with_suffix('.oup').name}, which has {len(outputs)}", file=alg, key=key)
-    for number, name in list(outputs.items())[len(lines) :]:
-        if not _PLACEHOLDER.fullmatch(name):
+    for name in list(outputs.values())[len(lines) :]:
+        if not is_placeholder(name):
             rule = f"an output without a line in {alg.name}, which has {len(lines)}, must be a placeholder oupNNN"
-            raise InputError(rule, file=alg.with_suffix(".oup"), key=f"index {number}", value=name)
+            raise InputError(rule, file=alg.with_suffix(".oup"), key=f"line {line_of[name]}", value=name)
     return Triple(inputs=inputs, outputs=outputs, sums=sums)
+
+
+def is_placeholder(name: str) -> bool:
+    """Tell whether this is the name of an output that need not have a logic."""
+    return _PLACEHOLDER.fullmatch(name) is not None
 
 
 def write_triple(triple: Triple, alg: Path) -> None:
@@ -92,8 +105,8 @@ def _lines_of(file: Path) -> list[str]:
     return text.removesuffix("\n").split("\n")
 
 
-def _read_names(file: Path) -> dict[int, str]:
-    """Return index -> name, rising; blank lines say nothing."""
+def _read_names(file: Path) -> tuple[dict[int, str], dict[int | str, int]]:
+    """Return index -> name, rising, and the line of each index and name; blank lines say nothing."""
     line_of: dict[int | str, int] = {}  # of an index or a name
     names: dict[int, str] = {}
     for number, text in enumerate(_lines_of(file), start=1):
@@ -109,7 +122,7 @@ def _read_names(file: Path) -> dict[int, str]:
             line_of[entry] = number
     if not names:
         raise InputError("names no bit", file=file)
-    return dict(sorted(names.items()))
+    return dict(sorted(names.items())), line_of
 
 
 def _is_index(text: str) -> bool:

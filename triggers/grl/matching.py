@@ -20,51 +20,38 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array, kernel
 from triggers.bits import pack
 from triggers.cdc import is_sound
 from triggers.ecl.cells import cells
+from triggers.ecl.clusters import Clusters
 from triggers.grl.azimuth import any_within, bin_of
-from triggers.grl.clusters import Clusters
+from triggers.primitives import Primitives
+from triggers.quirks import Bits
 
+_NUMBERS = ("1", "2", "3", "more than 3")
 
-class GrlBits(NamedTuple):
-    """The decisions of the matching, by the names of the GDL input bits; counts are one-hot if not said otherwise."""
-
-    cdcecl_0: bool  # 2D tracks with a barrel cluster: 1, 2, 3, more
-    cdcecl_1: bool
-    cdcecl_2: bool
-    cdcecl_3: bool
-    c2gev_0: bool  # of these, with a cluster of 2 GeV or more
-    c2gev_1: bool
-    c2gev_2: bool
-    c2gev_3: bool
-    cdcklm_0: bool  # 2D tracks with a barrel KLM sector: 1
-    cdcklm_1: bool  # more than 1
-    cdcklm_2: bool  # 3
-    cdcklm_3: bool  # more than 3
-    n1gev_0: bool  # isolated clusters above 1 GeV: 1, 2, 3, more
-    n1gev_1: bool
-    n1gev_2: bool
-    n1gev_3: bool
-    n2gev_0: bool  # isolated clusters above 2 GeV
-    n2gev_1: bool
-    n2gev_2: bool
-    n2gev_3: bool
-    d3: bool  # two clusters back to back in azimuth
-    d5: bool
-    d7: bool
-    d9: bool
-    p3: bool  # a 2D track and a cluster, back to back in azimuth
-    p5: bool
-    p7: bool
-    p9: bool
-    samhem: bool  # one 3D track, and a cluster on its side in azimuth but not in polar angle
-    opohem: bool  # one 3D track, and a cluster on the other side in azimuth
-
-
-GRL_NAMES: tuple[str, ...] = GrlBits._fields
+GRL_BITS: Bits = {
+    **{f"cdcecl_{k}": f"2D tracks with a barrel cluster: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"c2gev_{k}": f"2D tracks with a barrel cluster of 2 GeV or more: {n}" for k, n in enumerate(_NUMBERS)},
+    "cdcklm_0": "2D tracks with a barrel KLM sector: 1",
+    "cdcklm_1": "2D tracks with a barrel KLM sector: more than 1",
+    "cdcklm_2": "2D tracks with a barrel KLM sector: 3",
+    "cdcklm_3": "2D tracks with a barrel KLM sector: more than 3",
+    **{f"n1gev_{k}": f"isolated clusters above 1 GeV: {number}" for k, number in enumerate(_NUMBERS)},
+    **{f"n2gev_{k}": f"isolated clusters above 2 GeV: {number}" for k, number in enumerate(_NUMBERS)},
+    "d3": "two clusters back to back in azimuth: 17 to 19 bins of 10 degrees",
+    "d5": "two clusters back to back in azimuth: 16 to 20 bins",
+    "d7": "two clusters back to back in azimuth: 15 to 21 bins",
+    "d9": "two clusters back to back in azimuth: 14 to 22 bins",
+    "p3": "a 2D track and a cluster back to back in azimuth: 17 to 19 bins of 10 degrees",
+    "p5": "a 2D track and a cluster back to back in azimuth: 16 to 20 bins",
+    "p7": "a 2D track and a cluster back to back in azimuth: 15 to 21 bins",
+    "p9": "a 2D track and a cluster back to back in azimuth: 14 to 22 bins",
+    "samhem": "one 3D track, and a cluster on its side in azimuth but not in polar angle",
+    "opohem": "one 3D track, and a cluster on the other side in azimuth",
+}
+"""The decisions of the matching."""
 
 
 class GrlCuts(NamedTuple):
@@ -86,9 +73,6 @@ class GrlCuts(NamedTuple):
     pair_5: tuple[int, int] = (16, 20)
     pair_7: tuple[int, int] = (15, 21)
     pair_9: tuple[int, int] = (14, 22)
-
-
-CUTS = GrlCuts()
 
 
 class CellDirections(NamedTuple):
@@ -159,20 +143,15 @@ def _hemispheres(
 
 
 @kernel
-def _grl_words(
-    offsets_2d: Array,
-    phi0_2d: Array,
-    omega_2d: Array,
-    offsets_3d: Array,
-    phi0_3d: Array,
-    cot_theta_3d: Array,
-    klm_fwd: Array,
-    klm_bwd: Array,
-    clusters: Clusters,
-    directions: CellDirections,
-    cuts: GrlCuts,
-    words: Array,
+def grl_words(
+    primitives: Primitives, clusters: Clusters, directions: CellDirections, cuts: GrlCuts, words: Array
 ) -> None:
+    """Fill the (N,) words of `GRL_BITS`.
+
+    2D tracks that `triggers.cdc.cdc_words` calls malformed are ignored, as are 3D tracks whose angles are not finite.
+    """
+    offsets_2d, phi0_2d, omega_2d = primitives.trk2d_offsets, primitives.trk2d_phi0, primitives.trk2d_omega
+    offsets_3d, klm_fwd, klm_bwd = primitives.trk3d_offsets, primitives.bklm_mask_fwd, primitives.bklm_mask_bwd
     one = np.uint64(1)
     for event in range(words.size):
         begin, end = clusters.offsets[event], clusters.offsets[event + 1]
@@ -223,8 +202,8 @@ def _grl_words(
         if offsets_3d[event + 1] - offsets_3d[event] == 1:
             track = offsets_3d[event]
             same, opposite = _hemispheres(
-                np.float64(phi0_3d[track]),
-                np.float64(cot_theta_3d[track]),
+                np.float64(primitives.trk3d_phi0[track]),
+                np.float64(primitives.trk3d_cot_theta[track]),
                 clusters,
                 begin,
                 end,
@@ -233,7 +212,7 @@ def _grl_words(
                 cuts,
             )
         words[event] = pack(
-            GrlBits(
+            (
                 n_matched == 1,  # cdcecl_0
                 n_matched == 2,  # cdcecl_1
                 n_matched == 3,  # cdcecl_2
@@ -266,26 +245,3 @@ def _grl_words(
                 opposite,  # opohem
             )
         )
-
-
-def grl_words(batch: EventBatch, clusters: Clusters, cuts: GrlCuts = CUTS) -> Array:
-    """Return the matching decisions of each event: (N, 1) uint64, bit i is field i of `GrlBits`.
-
-    2D tracks that `triggers.cdc.cdc_words` calls malformed are ignored, as are 3D tracks whose angles are not finite.
-    """
-    words: Array = np.zeros((batch.size, 1), dtype=np.uint64)
-    _grl_words(
-        batch["trk2d.offsets"],
-        batch["trk2d.phi0"],
-        batch["trk2d.omega"],
-        batch["trk3d.offsets"],
-        batch["trk3d.phi0"],
-        batch["trk3d.cot_theta"],
-        batch["bklm_mask_fwd"],
-        batch["bklm_mask_bwd"],
-        clusters,
-        cell_directions(),
-        cuts,
-        words[:, 0],
-    )
-    return words

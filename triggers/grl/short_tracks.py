@@ -6,8 +6,7 @@ full track; an inner track is a coincidence of the first three.
 Source: Belle II public software, GRL trigger simulation (matching and projects modules), with its quirks:
 
 * full tracks are mapped, for the pairs with short and inner tracks, only in events with a barrel cluster;
-* what ``seklm_0`` says is that no short track points to a fired endcap KLM sector; ``seklm_1``, that one does;
-* quadrants of the endcap KLM overlap, and quadrant 3 lacks bin 35 for inner tracks;
+* quadrants of the endcap KLM overlap, and a short track can count for two;
 * forward sectors are renumbered 0 <-> 1, 2 <-> 3 before they are compared, backward ones are not;
 * full tracks veto bins for short tracks only, and only in superlayers 0 to 2; the road of soft
   positive tracks is wider than that of negative ones.
@@ -24,50 +23,52 @@ from typing import NamedTuple
 
 import numpy as np
 
-from daq.event import EventBatch
 from daq.jit import Array, kernel
 from daq.settings import CONFIGS
-from triggers.bits import pack
+from triggers.bits import count_bits, pack
 from triggers.cdc import is_sound
+from triggers.ecl.clusters import Clusters
 from triggers.grl.azimuth import (
     BINS_64_OF_36,
-    any_within,
+    any_apart,
     bin_of,
-    circular_differences,
+    spread_36,
+    spread_64,
     to_36,
-    turned_36,
     turned_64,
 )
-from triggers.grl.clusters import Clusters
+from triggers.primitives import Primitives
+from triggers.quirks import Bits, Quirk
 
+_PROJECTS = "GRL projects module; names of the menu"
+_NOT_COPIED = "it is computed, but not copied to the input of this name"
+_NO_BIN_35 = "the same, but bin 35 is missing in quadrant 3, by a slip of an index"
 
-class ShortBits(NamedTuple):
-    """The decisions, by the names of the GDL input bits; "so", "fo" are openings of 90 degrees, "30" of 30 degrees."""
-
-    ts_0: bool  # short tracks: 1, 2, 3, more
-    ts_1: bool
-    ts_2: bool
-    ts_3: bool
-    fwd_s: bool  # a short track into the forward endcap
-    bwd_s: bool
-    s2s3: bool  # two short tracks, back to back
-    s2s5: bool
-    s2so: bool
-    s2s30: bool
-    s2f3: bool  # a short and a full track, back to back
-    s2f5: bool
-    s2fo: bool
-    s2f30: bool
-    ti: bool  # an inner track
-    i2fo: bool  # an inner and a full track
-    secl: bool  # a short track into an endcap, with a cluster there
-    iecl: bool  # an inner track with an endcap cluster
-    seklm_0: bool  # no short track with an endcap KLM sector
-    seklm_1: bool  # a short track with one
-    ieklm: bool  # an inner track with an endcap KLM sector
-
-
-SHORT_NAMES: tuple[str, ...] = ShortBits._fields
+SHORT_BITS: Bits = {
+    **{f"ts_{k}": f"short tracks: {number}" for k, number in enumerate(("1", "2", "3", "more than 3"))},
+    "fwd_s": "a short track into the forward endcap",
+    "bwd_s": "a short track into the backward endcap",
+    "s2s3": "two short tracks back to back, 170 to 190 degrees in bins of 10",
+    "s2s5": "two short tracks back to back, 160 to 200 degrees",
+    "s2so": "two short tracks, 90 degrees apart or more",
+    "s2s30": "two short tracks, 30 degrees apart or more",
+    "s2f3": "a short and a full track back to back, 170 to 190 degrees in bins of 10",
+    "s2f5": "a short and a full track back to back, 160 to 200 degrees",
+    "s2fo": "a short and a full track, 90 degrees apart or more",
+    "s2f30": "a short and a full track, 30 degrees apart or more",
+    "ti": "an inner track",
+    "i2fo": "an inner and a full track, 90 degrees apart or more",
+    "secl": "a short track into an endcap, with a cluster there",
+    "iecl": "an inner track with an endcap cluster",
+    "seklm_0": Quirk("short tracks with an endcap KLM sector: one", "none", _PROJECTS),
+    "seklm_1": Quirk("short tracks with an endcap KLM sector: more than one", "one or more", _PROJECTS),
+    "ieklm": Quirk("an inner track with an endcap KLM sector", _NO_BIN_35, "GRL matching module"),
+    "i2io": Quirk("two inner tracks, 90 degrees apart or more", _NOT_COPIED, _PROJECTS, is_constant=True),
+    "iecl_0": Quirk("endcap clusters with an inner track: one or more", _NOT_COPIED, _PROJECTS, is_constant=True),
+    "iecl_1": Quirk("endcap clusters with an inner track: more than one", _NOT_COPIED, _PROJECTS, is_constant=True),
+    "ecleklm": Quirk("an endcap cluster with an endcap KLM sector", _NOT_COPIED, _PROJECTS, is_constant=True),
+}
+"""The decisions; full tracks are those of the 2D finder."""
 
 
 class ShortCuts(NamedTuple):
@@ -78,12 +79,8 @@ class ShortCuts(NamedTuple):
     open_90: tuple[int, int] = (9, 27)
     open_30: tuple[int, int] = (3, 33)
     inner_cluster_bins: int = 4
+    segments: int = 2336
     curvature_bins_cm: float = 2271.7  # full tracks: steps of curvature, times 1 cm
-    forward_theta_id: int = 3  # clusters in rings up to this are in the forward endcap
-    backward_theta_id: int = 16
-
-
-CUTS = ShortCuts()
 
 
 class ShortTables(NamedTuple):
@@ -94,7 +91,7 @@ class ShortTables(NamedTuple):
     segment_bins: Array
     """(992,) uint64 its 64-bins."""
     offsets: Array
-    """(P, 4) int64 pattern: bins in superlayers 0, 1, 3, 4 relative to that in superlayer 2."""
+    """(P, 4) uint8 pattern: bins in superlayers 0, 1, 3, 4 relative to that in superlayer 2, plus 5."""
     endcap: Array
     """(P,) int64: 1 the pattern points forward, -1 backward, 0 to no endcap."""
     reach: Array
@@ -106,7 +103,7 @@ class ShortTables(NamedTuple):
     quadrants_short: Array
     """(4,) uint64 36-bins of each quadrant of the endcap KLM, for short tracks."""
     quadrants_inner: Array
-    """(4,) for inner tracks."""
+    """(4,) for inner tracks and for clusters."""
 
 
 _FIRST_SEGMENT = (0, 160, 320, 512, 736, 992)
@@ -123,7 +120,7 @@ _VETO = ((9, 0, 0), (16, 0, 1), (25, 0, 2), (28, 0, 3), (31, 1, 3), (33, 1, 4), 
 
 
 @functools.cache
-def short_tables() -> ShortTables:
+def short_tables(*, ideal: bool = False) -> ShortTables:
     """Return the tables; the patterns are those of ``configs/detector/short_track_patterns.csv``."""
     with (CONFIGS / "detector" / "short_track_patterns.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -138,13 +135,13 @@ def short_tables() -> ShortTables:
     return ShortTables(
         segment_layer=layer,
         segment_bins=bins,
-        offsets=np.array([[int(row[f"layer_{k}"]) for k in (0, 1, 3, 4)] for row in rows]),
+        offsets=np.array([[int(row[f"layer_{k}"]) + 5 for k in (0, 1, 3, 4)] for row in rows], dtype=np.uint8),
         endcap=np.array([{"forward": 1, "backward": -1, "": 0}[row["endcap"]] for row in rows]),
         reach=np.array([[int(row["first_bin"] or 0), int(row["last_bin"] or 0)] for row in rows]),
         veto=np.array([next(bent for below, *bent in _VETO if steps < below) for steps in range(34)]),
         bins_64_of_36=BINS_64_OF_36,
         quadrants_short=_sets(quadrants),
-        quadrants_inner=_sets((*quadrants[:3], quadrants[3] - {35})),
+        quadrants_inner=_sets(quadrants if ideal else (*quadrants[:3], quadrants[3] - {35})),
     )
 
 
@@ -175,21 +172,23 @@ def _find_short(layers: Array, turned: Array, tables: ShortTables) -> tuple[np.u
     """
     in_2 = in_0 = forward = backward = np.uint64(0)
     for k in range(4):
-        for offset in range(-5, 5):
-            turned[k, offset + 5] = turned_64(layers[k if k < 2 else k + 1], -offset)
+        for offset in range(10):
+            turned[k, offset] = turned_64(layers[k if k < 2 else k + 1], 5 - offset)
     for pattern in range(tables.endcap.size):
-        offsets = tables.offsets[pattern]
-        seeds = layers[2] & turned[0, offsets[0] + 5] & turned[1, offsets[1] + 5]
-        if seeds:
-            seeds &= turned[2, offsets[2] + 5] & turned[3, offsets[3] + 5]
+        seeds = (
+            layers[2]
+            & turned[0, tables.offsets[pattern, 0]]
+            & turned[1, tables.offsets[pattern, 1]]
+            & turned[2, tables.offsets[pattern, 2]]
+            & turned[3, tables.offsets[pattern, 3]]
+        )
         if seeds:
             in_2 |= seeds
-            new = turned_64(seeds, offsets[0]) & ~in_0  # the first pattern that fits a bin of superlayer 0 counts
+            new = turned_64(seeds, int(tables.offsets[pattern, 0]) - 5)
+            new &= ~in_0  # the first pattern that fits a bin of superlayer 0 counts
             in_0 |= new
             if tables.endcap[pattern] and new:
-                reached = np.uint64(0)
-                for step in range(tables.reach[pattern, 0], tables.reach[pattern, 1] + 1):
-                    reached |= turned_64(new, step)
+                reached = spread_64(new, tables.reach[pattern, 0], tables.reach[pattern, 1])
                 if tables.endcap[pattern] > 0:
                     forward |= reached
                 else:
@@ -211,37 +210,47 @@ def _count_runs(bins: np.uint64) -> int:
 @kernel
 def _find_inner(layers: Array) -> np.uint64:
     """Return the bins of superlayer 0 with a bin of superlayer 1 at -4 to 0 and one of superlayer 2 at -2 to 2."""
-    near_1 = near_2 = np.uint64(0)
-    for step in range(5):
-        near_1 |= turned_64(layers[1], step)
-        near_2 |= turned_64(layers[2], step - 2)
-    return np.uint64(layers[0]) & near_1 & near_2
+    return np.uint64(layers[0]) & spread_64(layers[1], 0, 4) & spread_64(layers[2], -2, 2)
 
 
 @kernel
-def _points_to_klm(bins: np.uint64, quadrants: Array, sectors: int) -> bool:
-    """Return whether some of the 36-bins lie in the quadrant of a sector (bit of ``sectors``)."""
-    touched = False
+def _count_sectors(bins: np.uint64, quadrants: Array, sectors: int) -> int:
+    """Return in how many quadrants with a fired sector (bit of ``sectors``) some of the 36-bins lie."""
+    count = 0
     for quadrant in range(4):
-        touched |= sectors >> quadrant & 1 != 0 and bins & quadrants[quadrant] != 0
-    return touched
+        count += (sectors >> quadrant & 1 != 0) & (bins & quadrants[quadrant] != 0)
+    return count
 
 
 @kernel
-def _short_words(
-    offsets_2d: Array,
-    phi0_2d: Array,
-    omega_2d: Array,
-    offsets_segments: Array,
-    segments: Array,
-    klm_fwd: Array,
-    klm_bwd: Array,
+def _count_cluster_sectors(clusters: Clusters, event: int, quadrants: Array, sectors_fwd: int, sectors_bwd: int) -> int:
+    """Return in how many quadrants with a fired sector clusters are, which may stand in rings 4 and 15 here."""
+    forward = backward = np.uint64(0)
+    for k in range(clusters.offsets[event], clusters.offsets[event + 1]):
+        place = np.uint64(1) << np.uint64(clusters.azimuth_bin[k])
+        forward |= place if clusters.theta_id[k] <= 4 else np.uint64(0)
+        backward |= place if clusters.theta_id[k] >= 15 else np.uint64(0)
+    return _count_sectors(forward, quadrants, sectors_fwd) + _count_sectors(backward, quadrants, sectors_bwd)
+
+
+@kernel
+def short_words(
+    primitives: Primitives,
     clusters: Clusters,
     tables: ShortTables,
     cuts: ShortCuts,
+    ideal: bool,
     words: Array,
     malformed: Array,
 ) -> None:
+    """Fill the (N,) words of `SHORT_BITS`; "ideal" gives the bits that are a `Quirk` as they are meant.
+
+    An event is malformed if a track segment has a number beyond 2335; it is ignored, as are 2D tracks that
+    `triggers.cdc.cdc_words` calls malformed.
+    """
+    offsets_2d, phi0_2d, omega_2d = primitives.trk2d_offsets, primitives.trk2d_phi0, primitives.trk2d_omega
+    offsets_segments, segments = primitives.segments_offsets, primitives.segments
+    klm_fwd, klm_bwd = primitives.eklm_mask_fwd, primitives.eklm_mask_bwd
     one, none = np.uint64(1), np.uint64(0)
     layers = np.empty(5, dtype=np.uint64)
     turned = np.empty((4, 10), dtype=np.uint64)
@@ -249,25 +258,17 @@ def _short_words(
         layers[:] = none
         for k in range(offsets_segments[event], offsets_segments[event + 1]):
             segment = np.int64(segments[k])
-            if segment < tables.segment_layer.size:
+            if 0 <= segment < tables.segment_layer.size:
                 layers[tables.segment_layer[segment]] |= tables.segment_bins[segment]
-            malformed[event] |= segment >= 2336
-        inner = to_36(_find_inner(layers), tables.bins_64_of_36)
-
-        in_barrel = False
-        forward_clusters = backward_clusters = none
-        for k in range(clusters.offsets[event], clusters.offsets[event + 1]):
-            in_barrel |= clusters.is_barrel[k]
-            if clusters.theta_id[k] <= cuts.forward_theta_id:
-                forward_clusters |= one << np.uint64(clusters.azimuth_bin[k])
-            elif clusters.theta_id[k] >= cuts.backward_theta_id:
-                backward_clusters |= one << np.uint64(clusters.azimuth_bin[k])
+            malformed[event] |= not 0 <= segment < cuts.segments
+        inner_64 = _find_inner(layers) if layers[0] else none
+        inner = to_36(inner_64, tables.bins_64_of_36)
 
         full = none
         for i in range(offsets_2d[event], offsets_2d[event + 1]):
             phi0, omega = np.float64(phi0_2d[i]), np.float64(omega_2d[i])
             if is_sound(phi0, omega):
-                if in_barrel:
+                if clusters.any_barrel[event]:
                     full |= one << np.uint64(bin_of(phi0))
                 free = ~_road(phi0, omega, tables, cuts)
                 layers[0] &= free
@@ -281,69 +282,49 @@ def _short_words(
         short = to_36(in_0, tables.bins_64_of_36)
         forward_36 = to_36(forward, tables.bins_64_of_36)
         backward_36 = to_36(backward, tables.bins_64_of_36)
-        short_short = circular_differences(short, short)
-        short_full = circular_differences(short, full)
-        inner_full = circular_differences(inner, full)
-        near_inner = none
-        for step in range(36 - cuts.inner_cluster_bins, 37 + cuts.inner_cluster_bins):
-            near_inner |= turned_36(inner, step % 36)
+
+        forward_clusters, backward_clusters = clusters.forward_bins[event], clusters.backward_bins[event]
+        n_inner_clusters = 0
+        if inner:
+            near = spread_36(inner, -cuts.inner_cluster_bins, cuts.inner_cluster_bins)
+            n_inner_clusters = count_bits(np.int64(near & (forward_clusters | backward_clusters)))
         sectors_fwd = (klm_fwd[event] & 5) << 1 | (klm_fwd[event] & 10) >> 1
         sectors_bwd = klm_bwd[event]
-        short_klm = _points_to_klm(forward_36, tables.quadrants_short, sectors_fwd) or _points_to_klm(
-            backward_36, tables.quadrants_short, sectors_bwd
-        )
+        n_short_klm = n_inner_klm = n_cluster_klm = 0
+        if sectors_fwd | sectors_bwd:
+            n_short_klm = _count_sectors(forward_36, tables.quadrants_short, sectors_fwd)
+            n_short_klm += _count_sectors(backward_36, tables.quadrants_short, sectors_bwd)
+            n_inner_klm = _count_sectors(inner, tables.quadrants_inner, sectors_fwd | sectors_bwd)
+            if ideal:
+                n_cluster_klm = _count_cluster_sectors(
+                    clusters, event, tables.quadrants_inner, sectors_fwd, sectors_bwd
+                )
         words[event] = pack(
-            ShortBits(
+            (
                 n_short == 1,  # ts_0
                 n_short == 2,  # ts_1
                 n_short == 3,  # ts_2
                 n_short > 3,  # ts_3
                 forward != none,  # fwd_s
                 backward != none,  # bwd_s
-                any_within(short_short, cuts.back_to_back_3),  # s2s3
-                any_within(short_short, cuts.back_to_back_5),  # s2s5
-                any_within(short_short, cuts.open_90),  # s2so
-                any_within(short_short, cuts.open_30),  # s2s30
-                any_within(short_full, cuts.back_to_back_3),  # s2f3
-                any_within(short_full, cuts.back_to_back_5),  # s2f5
-                any_within(short_full, cuts.open_90),  # s2fo
-                any_within(short_full, cuts.open_30),  # s2f30
+                any_apart(short, short, cuts.back_to_back_3),  # s2s3
+                any_apart(short, short, cuts.back_to_back_5),  # s2s5
+                any_apart(short, short, cuts.open_90),  # s2so
+                any_apart(short, short, cuts.open_30),  # s2s30
+                any_apart(short, full, cuts.back_to_back_3),  # s2f3
+                any_apart(short, full, cuts.back_to_back_5),  # s2f5
+                any_apart(short, full, cuts.open_90),  # s2fo
+                any_apart(short, full, cuts.open_30),  # s2f30
                 inner != none,  # ti
-                any_within(inner_full, cuts.open_90),  # i2fo
+                any_apart(inner, full, cuts.open_90),  # i2fo
                 (forward_36 & forward_clusters | backward_36 & backward_clusters) != none,  # secl
-                near_inner & (forward_clusters | backward_clusters) != none,  # iecl
-                not short_klm,  # seklm_0
-                short_klm,  # seklm_1
-                _points_to_klm(inner, tables.quadrants_inner, sectors_fwd | sectors_bwd),  # ieklm
+                n_inner_clusters > 0,  # iecl
+                n_short_klm == (1 if ideal else 0),  # seklm_0
+                n_short_klm > (1 if ideal else 0),  # seklm_1
+                n_inner_klm > 0,  # ieklm
+                ideal and any_apart(inner, inner, cuts.open_90),  # i2io
+                ideal and n_inner_clusters > 0,  # iecl_0
+                ideal and n_inner_clusters > 1,  # iecl_1
+                n_cluster_klm > 0,  # ecleklm
             )
         )
-
-
-def short_words(batch: EventBatch, clusters: Clusters, cuts: ShortCuts = CUTS) -> tuple[Array, Array]:
-    """Return the decisions on short and inner tracks, and which events are malformed.
-
-    Returns
-    -------
-    words : (N, 1) uint64
-        Bit i is field i of `ShortBits`.
-    malformed : (N,) bool
-        A track segment has a number beyond 2335; it is ignored, as are 2D tracks that `triggers.cdc.cdc_words` calls
-        malformed.
-    """
-    words: Array = np.zeros((batch.size, 1), dtype=np.uint64)
-    malformed: Array = np.zeros(words.shape[0], dtype=np.bool_)
-    _short_words(
-        batch["trk2d.offsets"],
-        batch["trk2d.phi0"],
-        batch["trk2d.omega"],
-        batch["segments.offsets"],
-        batch["segments"],
-        batch["eklm_mask_fwd"],
-        batch["eklm_mask_bwd"],
-        clusters,
-        short_tables(),
-        cuts,
-        words[:, 0],
-        malformed,
-    )
-    return words, malformed

@@ -15,6 +15,7 @@ from daq.source.formats.parquet import open_parquet, parquet_chunks
 
 TRUTH = ("weight", "mass_gev", "ctau_cm")
 RECONSTRUCTED = ("tracks", "clusters")
+INJECTION = ("t_injection_us", "injection_ring", "bunch")
 # What the trigger electronics see: these columns, where a file has all of them, need not be made again.
 _PRIMITIVES = (
     *(column.path for column in SCALARS if "klm_mask" in column.path or column.path == "cdc_t0"),
@@ -22,7 +23,7 @@ _PRIMITIVES = (
 )
 COLUMNS: dict[str, tuple[str, ...]] = {
     "reconstruction": (*TRUTH, *RECONSTRUCTED),
-    "events": (*TRUTH, *RECONSTRUCTED, *_PRIMITIVES),
+    "events": (*TRUTH, *RECONSTRUCTED, *_PRIMITIVES, *INJECTION),
 }
 """Columns of a batch that a file of this level brings; the beam clock and the source bring the others."""
 

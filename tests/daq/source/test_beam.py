@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from daq.settings import BeamSettings
-from daq.source.beam import RF_HZ, TICK_NS, TICKS_A_TURN, Beam
+from daq.clock import RF_HZ, TICK_NS, TICKS_A_TURN
+from daq.event import InjectionRing
+from daq.settings import BeamSettings, InjectionSettings
+from daq.source.beam import Beam
 
 RATE_HZ = 2e5
 
 
-def beam(seed: int = 1, run: int = 1, rate_hz: float = RATE_HZ) -> Beam:
-    return Beam(BeamSettings(), rate_hz=rate_hz, seed=seed, run=run)
+def beam(seed: int = 1, run: int = 1, rate_hz: float = RATE_HZ, **injection: float) -> Beam:
+    return Beam(BeamSettings(injection=InjectionSettings(**injection)), rate_hz=rate_hz, seed=seed, run=run)
 
 
 def test_gaps_are_exponential():
@@ -39,10 +41,10 @@ def test_counts_in_equal_stretches_are_poisson():
 
 @given(st.integers(0, 5000), st.integers(1, 3000), st.data())
 def test_times_do_not_depend_on_the_cut(first, count, data):
-    """Any range of events, split anywhere and asked for in any order, gives the same columns."""
+    """Any range of events, split anywhere and asked for in any order, gives the same columns, with injections too."""
     split = data.draw(st.integers(0, count))
-    whole = beam().stamp(first, count)
-    other = beam()
+    whole = beam(ler_hz=300.0, her_hz=170.0).stamp(first, count)
+    other = beam(ler_hz=300.0, her_hz=170.0)
     tail = other.stamp(first + split, count - split)
     head = other.stamp(first, split)
     for name, values in whole.items():
@@ -69,6 +71,29 @@ def test_intervals_tile_the_run(counts):
         assert begin == previous_end
         assert begin <= times[0] <= times[-1] <= end
         first, previous_end = first + count, end
+
+
+def test_injections_come_round_and_do_not_change_the_times():
+    """Each ring in its turn; the time since the last one starts at 0 and stays below the shorter gap."""
+    quiet, stamps = (beam(**rates).stamp(0, 30_000) for rates in ({}, {"ler_hz": 100.0, "her_hz": 100.0}))
+    assert_array_equal(quiet["time_ns"], stamps["time_ns"])
+    assert set(quiet["injection_ring"].tolist()) == {InjectionRing.NONE}
+    assert np.isinf(quiet["t_injection_us"]).all()
+    # LER at 0, 10, 20, ... ms, HER at 5, 15, ... ms.
+    time_us = stamps["time_ns"] / 1e3
+    expected = np.where(time_us % 10_000 < 5000, InjectionRing.LER, InjectionRing.HER)
+    edge = np.abs((time_us + 1) % 5000 - 1) < 0.1  # rounding to ticks
+    assert_array_equal(stamps["injection_ring"][~edge], expected[~edge])
+    assert np.abs(stamps["t_injection_us"] - time_us % 5000)[~edge].max() < 0.1
+
+
+def test_nothing_was_injected_before_the_first_injection():
+    """No ring, and an infinite time."""
+    stamps = beam(ler_hz=10.0, ler_first_ms=20.0).stamp(0, 10_000)
+    before = stamps["time_ns"] < 20e6 - 10
+    assert 0 < before.sum() < 10_000
+    assert_array_equal(stamps["injection_ring"], np.where(before, InjectionRing.NONE, InjectionRing.LER))
+    assert_array_equal(np.isinf(stamps["t_injection_us"]), before)
 
 
 def test_seed_and_run_change_the_times():

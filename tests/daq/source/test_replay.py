@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daq.errors import InputError
 from daq.event import EventBatch
-from daq.settings import CONFIGS, RunSettings, load
+from daq.settings import CONFIGS, InjectionSettings, RunSettings, load
 from daq.source.formats import read_sample, write_particles
 from daq.source.replay import ReplaySource, StagedInfo, stage
 from tests.batches import assert_same
@@ -136,6 +136,28 @@ def test_spooled_events_come_back_as_they_were(taus: ReplaySource, tmp_path: Pat
     pq.write_table(table.select(["tracks", "clusters"]), path)
     assert stage([path], settings(), tmp_path / "bare").level == "reconstruction"
     assert_same(ReplaySource(settings(), tmp_path / "bare").block(0, 300), original)
+
+
+def test_recorded_injections_stay_with_their_events(taus: ReplaySource, tmp_path: Path):
+    """The clock gives new times, but what the file says of the last injection is kept; a schedule overrules it."""
+    arrays = taus.block(0, 300).arrays()
+    ring = np.arange(300) % 3
+    recorded = {
+        "injection_ring": ring.astype("u1"),
+        "t_injection_us": np.where(ring > 0, 7.0 * np.arange(300), np.inf).astype("f4"),
+        "bunch": (np.arange(300) * 4).astype("u2"),
+    }
+    path = tmp_path / "part.parquet"
+    pq.write_table(EventBatch(300, arrays | recorded).to_arrow(), path)
+    batch = source_of([path], tmp_path / "kept").block(0, 300)
+    assert_array_equal(batch["injection_ring"], recorded["injection_ring"])
+    assert_array_equal(batch["t_injection_us"], recorded["t_injection_us"])
+    assert_array_equal(batch["bunch"], np.where(ring > 0, recorded["bunch"], arrays["bunch"]))
+
+    scheduled = settings()
+    beam = scheduled.beam.model_copy(update={"injection": InjectionSettings(ler_hz=10.0)})
+    source = ReplaySource(scheduled.model_copy(update={"beam": beam}), tmp_path / "kept")
+    assert set(source.block(0, 300)["injection_ring"].tolist()) == {1}
 
 
 @pytest.mark.parametrize(

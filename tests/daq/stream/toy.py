@@ -13,7 +13,7 @@ import numpy as np
 
 from daq.event import EventBatch, Outcome
 from daq.run_directory import RunFile
-from daq.settings import MenuSettings, RunSettings, StreamSettings
+from daq.settings import L1Settings, MenuSettings, RunSettings, StreamSettings
 from daq.stream.codec import Block, Encoded
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.nursery import serve
@@ -32,7 +32,7 @@ def toy_run(n_events: int = 12_000, *, workers: int = 2, **stream: float) -> Run
         name="toy",
         events=n_events,
         workers=workers,
-        l1=MenuSettings(menu="toy"),
+        l1=L1Settings(menu="toy"),
         hlt=MenuSettings(menu="toy"),
         stream=StreamSettings(**{**quick, **stream}),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -99,6 +101,39 @@ def test_hash_is_the_documented_one():
     key = xxhash.xxh3_64_intdigest(b"l1/lml1", seed=5)
     expected = [mix(mix(key ^ mix(9)) ^ event) < (2**64 - 1) // 7 for event in range(500)]
     assert_array_equal(passed(["lml1"], [7], event=np.arange(500), run=9, seed=5)["lml1"], expected)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.lists(st.booleans(), min_size=3, max_size=3)), max_size=200),
+    st.lists(st.integers(0, 5), min_size=3, max_size=3),
+    st.lists(st.integers(0, 200), max_size=5),
+)
+def test_a_counter_lets_each_nth_pass(rows: list[tuple[int, list[bool]]], values: list[int], cuts: list[int]):
+    """Counted by line over what fires, anew in each run, and on from block to block."""
+    expected, counts, last = [], [0, 0, 0], None
+    for run, fires in rows:
+        if run != last:
+            counts, last = [0, 0, 0], run
+        passes = []
+        for line, (fired, n) in enumerate(zip(fires, values, strict=True)):
+            counts[line] += fired
+            passes.append(fired and n > 0 and counts[line] % n == 0)
+        expected.append(passes)
+
+    lines = prescales(["a", "b", "c"], values, seed=1)
+    found: list[list[bool]] = []
+    count, last = np.zeros(3, dtype=np.int64), None
+    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    for part in (rows[begin:end] for begin, end in itertools.pairwise(edges)):
+        if part and part[0][0] != last:
+            count[:] = 0
+        words = np.array([[sum(fired << k for k, fired in enumerate(fires))] for _, fires in part], dtype=np.uint64)
+        run = np.array([run for run, _ in part], dtype=np.uint32)
+        fired_planes = planes_of(words.reshape(-1, 1), 3)
+        out = words_of(prescale_and_mask(lines, fired_planes, run, run.astype(np.uint64), count), len(part))
+        found += [[bool(word >> k & 1) for k in range(3)] for (word,) in out.tolist()]
+        last = part[-1][0] if part else last
+    assert found == expected
 
 
 def test_levels_draw_apart():

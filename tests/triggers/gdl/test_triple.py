@@ -48,7 +48,7 @@ def words_of_flags(flags: Array) -> Array:
 def lines_of(menu: L1Menu, flags: Array) -> Array:
     """Return the (events, lines) decisions of a menu on flags of the computed input bits."""
     planes = planes_of(words_of_flags(flags), len(INPUT_NAMES))
-    out = words_of(evaluate(menu.program, planes, len(flags)), len(flags))
+    out = words_of(evaluate(menu.compile(INPUT_NAMES), planes, len(flags)), len(flags))
     return np.stack([flags_of(out, k) for k in range(len(menu.lines))], axis=1)
 
 
@@ -99,7 +99,7 @@ def test_toml_does_not_take_absent_bits_silently(tmp_path: Path):
         ({"alg": " 0 \u0661\n"}, "menu.alg: line 1", "index of an input"),
         ({"alg": " 0 + \n"}, "menu.alg: line 1 = '0 +'", "nothing on one side of a '+'"),
         ({"alg": " 0\n 0\n 0\n 0\n 0\n"}, "menu.alg: line 5", "no name in menu.oup, which has 4"),
-        ({"alg": " 0\n 0\n"}, "menu.oup: index 3 = 'all'", "must be a placeholder oupNNN"),
+        ({"alg": " 0\n 0\n"}, "menu.oup: line 3 = 'all'", "must be a placeholder oupNNN"),
         ({"alg": ""}, "menu.alg", "is empty"),
         ({"inp": ""}, "menu.inp", "is empty"),
         ({"oup": "\n\n"}, "menu.oup", "names no bit"),
@@ -109,7 +109,7 @@ def test_toml_does_not_take_absent_bits_silently(tmp_path: Path):
         ({"inp": INP + "6\n"}, "menu.inp: line 6 = '6'", "an index, 0 or more, and a name"),
         ({"inp": INP + "-6 x\n"}, "menu.inp: line 6 = '-6 x'", "an index, 0 or more, and a name"),
         ({"oup": OUP + "8 4x\n"}, "menu.oup: line 5 = '8 4x'", "an index, 0 or more, and a name"),
-        ({"inp": INP + "6 nf\n"}, "menu.inp: 'nf'", "a word of the logic"),
+        ({"inp": INP + "6 nf\n"}, "menu.inp: line 6 = 'nf'", "a word of the logic"),
     ],
 )
 def test_mistakes_name_file_line_and_rule(tmp_path: Path, changed: dict[str, str], where: str, rule: str):
@@ -119,6 +119,22 @@ def test_mistakes_name_file_line_and_rule(tmp_path: Path, changed: dict[str, str
     assert str(caught.value).startswith(f"{tmp_path}/{where}")
     assert rule in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("alg", ["ftd_0010", "ftd_0021", "ftd_0036"])
+@pytest.mark.parametrize("inp", ["ftd_0010", "ftd_0021", "ftd_0036"])
+@pytest.mark.parametrize("oup", ["ftd_0010", "ftd_0021", "ftd_0036"])
+def test_mixed_versions(shared: Path, tmp_path: Path, alg: str, inp: str, oup: str):
+    """Outputs of another version never fit; inputs of a later one may: all indices exist, and that is all one sees."""
+    for suffix, name in ((".alg", alg), (".inp", inp), (".oup", oup)):
+        text = (shared / "data" / "gdl" / f"{name}{suffix}").read_text(encoding="utf-8")
+        (tmp_path / f"mixed{suffix}").write_text(text, encoding="utf-8")
+    if oup == alg and inp >= alg:
+        assert read_triple(tmp_path / "mixed.alg").sums
+        return
+    rule = r"mixed\.(alg|oup): line \d+( = '.*')?: (no such input|no name in mixed\.oup|an output without a line)"
+    with pytest.raises(InputError, match=rule):
+        read_triple(tmp_path / "mixed.alg")
 
 
 @pytest.mark.parametrize("suffix", [".inp", ".oup", ".alg"])
@@ -159,13 +175,22 @@ def triples(draw: st.DrawFn) -> Triple:
 
 @given(triples())
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, triple: Triple):
-    """Written and read it is the same menu, as a triple and as TOML."""
+    """Written and read it is the same triple; as a menu, back again or by way of TOML, it keeps numbers and names."""
     folder = tmp_path_factory.mktemp("menu")
     write_triple(triple, folder / "menu.alg")
     assert read_triple(folder / "menu.alg") == triple
     menu = L1Menu.load(folder / "menu.alg")
-    (folder / "other.toml").write_text(to_toml(menu), encoding="utf-8")
-    assert L1Menu.load(folder / "other.toml").hash == menu.hash
+    (folder / "toml").mkdir()
+    (folder / "toml" / "menu.toml").write_text(to_toml(menu), encoding="utf-8")
+    by_toml = L1Menu.load(folder / "toml" / "menu.toml")
+    assert by_toml.tables == menu.tables
+    for one in (menu, by_toml):
+        assert one.hash == menu.hash
+        again = to_triple(one)
+        assert (again.inputs, again.outputs) == (triple.inputs, triple.outputs)
+        write_triple(again, folder / "toml" / "menu.alg")
+        last = L1Menu.load(folder / "toml" / "menu.alg")
+        assert (last.hash, last.sums, last.absent) == (menu.hash, menu.sums, menu.absent)
 
 
 @given(triples(), st.integers(0, 2**32 - 1))
