@@ -26,8 +26,9 @@ from daq.errors import InputError
 from daq.event import EventBatch, Outcome
 from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
 from daq.settings import InjectionSettings, RunSettings, load, parse, read_toml
-from daq.source.mix import MixSource, ProcessSettings, Source
+from daq.source.mix import MixSource, Source, what_process
 from daq.source.replay import ReplaySource, stage
+from daq.source.species import load_table
 from daq.stream.codec import Block, as_received
 from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
 from hlt.budget import Meter
@@ -62,7 +63,9 @@ APPROXIMATE = (
     "flight or beam background.",
     "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
     "Initial- and final-state radiation: at most one photon each from a leading-logarithmic radiator; three photons "
-    "follow the tree-level matrix element. The signal does not radiate.",
+    "follow the tree-level matrix element. Signals radiate one initial-state photon where their process says so.",
+    "Signals: angles and matrix elements as the process file says, no spin carried on to further decays; the other B, "
+    "tau or charm of a signal event decays by simple modes.",
     "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
     "Dead time follows models of minimum spacing, front-end buffers and injection veto; their numbers are settings, as "
     "those of Belle II are not public. Injections bring no background.",
@@ -480,8 +483,9 @@ def check_file(path: Path) -> str:
     tables = read_toml(path)
     lines = tables.get("line")
     if "sampler" in tables:
-        process = load(path, ProcessSettings)
-        return f"a process: {process.title}"
+        return what_process(path)
+    if "particles" in tables:
+        return f"a table of {len(load_table(path).species)} particles"
     if "observables" in tables or "shape_masses_gev" in tables:
         from offline.search import load_search
 

@@ -423,7 +423,8 @@ def demo(
 
     settings = chain.load_run(DEMO, events=events)
     injected = settings.source.signals[0]
-    say(f"demo: {settings.events:,} collisions, with a particle of {injected.mass_gev:g} GeV hidden among them")
+    mass = injected.mass_gev or 0.0
+    say(f"demo: {settings.events:,} collisions, with a particle of {mass:g} GeV hidden among them")
     plan = chain.plan_run(settings, out, overwrite=True)
     with RunView(live=sys.stderr.isatty()) as view:
         summary = chain.carry_out(plan, on_status=view.update)
@@ -435,9 +436,9 @@ def demo(
     best = found.best
     # The peak is as wide as the resolution: a fit found it if it peaks within two widths of where it is.
     width = best.signal.peak.sigma / (2 * best.mass_gev) if best is not None else 0.0
-    is_found = best is not None and (best.significance or 0) > 5 and abs(best.mass_gev - injected.mass_gev) < 2 * width
+    is_found = best is not None and (best.significance or 0) > 5 and abs(best.mass_gev - mass) < 2 * width
     verdict = "FOUND" if is_found else "NOT FOUND"
-    typer.echo(f"injected at {injected.mass_gev:g} GeV with {1e3 * (injected.cross_section_nb or 0):g} pb: {verdict}")
+    typer.echo(f"injected at {mass:g} GeV with {1e3 * (injected.cross_section_nb or 0):g} pb: {verdict}")
     typer.echo(closing(summary, out))
     if not is_found:
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -62,16 +62,26 @@ class BeamSettings(Settings):
 
 
 class SignalSettings(Settings):
-    """One injected signal: a process with a mass and a rate."""
+    """One injected signal: a process with masses, lifetimes and a rate; what is not given stands in its file."""
 
     process: str
     """Name of a file in configs/processes."""
-    mass_gev: float = Field(gt=0)
-    """Mass of the new particle [GeV]."""
-    cross_section_nb: float | None = Field(default=None, gt=0)
-    """Cross-section [nb]; give this or the coupling."""
+    mass_gev: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Mass of the new particle that the process is about [GeV]; a must if there is one."""
+    masses_gev: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    """Masses of its other new particles, by name [GeV]."""
+    ctau_cm: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Proper decay length of the new particle [cm]; from the coupling, or of the process file, if not given."""
+    ctaus_cm: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {}
+    """Proper decay lengths of its other new particles, by name [cm]."""
+    cross_section_nb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Cross-section of the generated events, all branching fractions included [nb]; give this or the coupling."""
     coupling: float | None = Field(default=None, gt=0)
-    """Coupling in the unit of the process; the cross-section then follows from its formula."""
+    """Coupling in the unit of the process; the cross-section then follows from its formulas."""
+    couplings: dict[str, float] = {}
+    """Other couplings of the process, by name."""
+    fractions: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
+    """Branching fractions, by decay as the process file writes it; the other decays of that particle are dropped."""
 
     @model_validator(mode="after")
     def _one_of_two(self) -> SignalSettings:
@@ -276,10 +286,13 @@ def _one_line(item: Any, model: type[Settings]) -> str:
 
 def _known_keys(model: type[Settings], location: list[Any]) -> list[str]:
     """Return the keys that the settings at ``location`` have."""
+    is_name = False  # of a row in a table of settings, not of a field
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or is_name:
+            is_name = False
             continue
         field = model.model_fields.get(str(part))
+        is_name = field is not None and getattr(field.annotation, "__origin__", None) is dict
         inner = next((m for m in _models_in(field.annotation) if issubclass(m, Settings)), None) if field else None
         if inner is None:
             return []

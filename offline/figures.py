@@ -165,7 +165,8 @@ def limit_curve(limits: LimitResult, quantity: str) -> Figure:
         _mark(axes, doubtful, "few events: asymptotic limit may be too strong", GREY)
         axes.legend(loc="upper left", ncols=2, title=f"{level:g} % CL upper limits", alignment="left")
         if quantity == "coupling":
-            axes.set_ylabel(f"{formula.symbol} [{formula.unit.replace('^-1', '$^{-1}$')}]")
+            unit = f" [{formula.unit.replace('^-1', '$^{-1}$')}]" if formula.unit else ""
+            axes.set_ylabel(f"{formula.symbol}{unit}")
         else:
             axes.set_ylabel(f"$\\sigma$({formula.process}) [fb]")
         _mass_axis(axes, limits.scan)

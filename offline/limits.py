@@ -120,7 +120,7 @@ class LimitResult:
         for name, unit, interval in (("cross-section", "fb", "cross_section_fb"), ("coupling", unit_of, "coupling")):
             limits = [getattr(point, interval).observed for point in good]
             if limits:
-                lines.append(f"{name}: {min(limits):.3g} to {max(limits):.3g} {unit}")
+                lines.append(f"{name}: {min(limits):.3g} to {max(limits):.3g} {unit}".rstrip())
         return "\n".join(lines)
 
 

@@ -168,6 +168,8 @@ def _respond(
             momentum = math.hypot(pt, particle[2, j])
             if species < 0 or pt <= 1e-3 * momentum:  # invisible, or down the beam pipe
                 continue
+            if not _is_inside(particle[4, j], particle[5, j], particle[6, j], surface):
+                continue
             path = _path(particle[:, j], charge)
             if charge != 0 and _is_found(draws, path, particle[:, j], momentum, response, superlayers, hits[track]):
                 _measure_track(
@@ -193,6 +195,13 @@ def _respond(
             if hits[j, 2] >= 0:
                 is_track[first_cluster + hits[j, 2]] = True
         n_tracks[i + 1], n_clusters[i + 1] = track, cluster
+
+
+@kernel
+def _is_inside(x: float, y: float, z: float, surface: tuple[float, float, float]) -> bool:
+    """Tell whether a particle starts inside of the ECL: what decays behind it is not seen."""
+    radius, back, front = surface
+    return x * x + y * y < radius * radius and back < z < front
 
 
 @kernel

@@ -6,28 +6,32 @@ the detector response and the trigger primitives are all drawn from counters of 
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from daq.errors import InputError
+from daq.errors import InputError, naming
 from daq.event import Array, EventBatch
 from daq.jit import kernel
 from daq.philox import STREAM_CHOICE, STREAM_PROCESS, new_draws, start, uniform
-from daq.settings import CONFIGS, RunSettings, Settings, SignalSettings, load
+from daq.settings import CONFIGS, BeamSettings, RunSettings, Settings, SignalSettings, parse, read_toml
 from daq.source.beam import Beam
+from daq.source.cascade import Chains, generate_chains
+from daq.source.compiled import join
+from daq.source.decay import ChainSettings
 from daq.source.detector import respond
 from daq.source.formats import read_sample
 from daq.source.kinematics import CollisionFrame, collision_frame
 from daq.source.particles import Particles
 from daq.source.primitives import add_primitives
 from daq.source.processes import Kind, ProcessTable, generate
-from daq.source.signals import SIGNALS
+from daq.source.signals import Signal, check_process, settle
+from daq.source.species import closest
 
 NB_CM2 = 1e-33
 PROCESSES, SAMPLES = CONFIGS / "processes", CONFIGS / "samples"
@@ -53,27 +57,22 @@ class Source(Protocol):
 
 
 class ProcessSettings(Settings):
-    """One process, a file in configs/processes."""
+    """One background process, a file in configs/processes; signals are `ChainSettings`."""
 
     title: str
     """What happens, for people."""
-    sampler: Literal["bhabha", "gamma_gamma", "mu_pair", "alp_gamma_gamma", "sample"]
+    sampler: Literal["bhabha", "gamma_gamma", "mu_pair", "sample"]
     """Which generator makes the events, or ``sample``: they are drawn from a committed file."""
     source: str
     """Where the cross-section (or the model) comes from."""
-    cross_section_nb: float | None = Field(default=None, gt=0)
-    """Cross-section in the acceptance [nb]; a signal has none of its own."""
+    cross_section_nb: float = Field(gt=0)
+    """Cross-section in the acceptance [nb]."""
     acceptance_deg: tuple[float, float] = (0.0, 180.0)
     """Polar angles of the pair in its rest frame [deg]."""
     pair_mass_min_gev: float = Field(default=0.5, gt=0.25)
     """Smallest mass of the pair after initial-state radiation [GeV]."""
     sample: str | None = None
     """Name of a file in configs/samples."""
-
-    @property
-    def is_signal(self) -> bool:
-        """Tell whether mass and rate come from the run's settings."""
-        return self.sampler in SIGNALS
 
     @model_validator(mode="after")
     def _consistent(self) -> ProcessSettings:
@@ -83,20 +82,16 @@ class ProcessSettings(Settings):
             raise ValueError(f"acceptance_deg must rise within {edge:g} and {180 - edge:g}")
         if (self.sampler == "sample") != (self.sample is not None):
             raise ValueError('sample must be given if, and only if, sampler is "sample"')
-        if self.is_signal != (self.cross_section_nb is None):
-            raise ValueError("cross_section_nb must be given, except for a signal")
         return self
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """One process of a run, its cross-section settled."""
+class Background:
+    """One background process of a run."""
 
     name: str
-    settings: ProcessSettings
     cross_section_nb: float
-    mass_gev: float = 0.0
-    ctau_cm: float = 0.0
+    settings: ProcessSettings
 
 
 class MixSource:
@@ -116,10 +111,14 @@ class MixSource:
         self.process_names = tuple(process.name for process in processes)
         self.cross_sections_nb = tuple(process.cross_section_nb for process in processes)
         self._table = _table(processes)
+        signals = [process for process in processes if isinstance(process, Signal)]
+        self._chains = join([signal.chains for signal in signals]) if signals else None
+        self._first_signal = len(processes) - len(signals)
+        self._truth = np.array([(signal.mass_gev, signal.ctau_cm) for signal in signals]).reshape(-1, 2)
         self._samples = {
             i: read_sample(SAMPLES / process.settings.sample)
             for i, process in enumerate(processes)
-            if process.settings.sample is not None
+            if isinstance(process, Background) and process.settings.sample is not None
         }
         total_nb = sum(self.cross_sections_nb)
         self._shares = np.cumsum(self.cross_sections_nb) / total_nb
@@ -139,9 +138,13 @@ class MixSource:
         process = np.zeros(count, dtype=np.int64)
         _choose(self._seed, self._run, STREAM_CHOICE, first, self._shares, process)
         events = np.arange(first, first + count, dtype=np.uint64)
+        is_signal = process >= self._first_signal
         is_sample = np.isin(process, list(self._samples))
-        rows = [np.flatnonzero(~is_sample)]
+        rows = [np.flatnonzero(~is_sample & ~is_signal)]
         parts = [self._generated(process[rows[0]], events[rows[0]])]
+        if self._chains is not None:
+            rows.append(np.flatnonzero(is_signal))
+            parts.append(self._chained(self._chains, process[rows[1]], events[rows[1]]))
         for i, sample in self._samples.items():
             rows.append(np.flatnonzero(process == i))
             parts.append(self._drawn(i, sample, events[rows[-1]]))
@@ -157,6 +160,15 @@ class MixSource:
 
     def _generated(self, process: Array, events: Array) -> Particles:
         return generate(self._table, process, events, frame=self._frame, seed=self._seed, run=self._run)
+
+    def _chained(self, chains: Chains, process: Array, events: Array) -> Particles:
+
+        chain = process - self._first_signal
+        mass, ctau = self._truth[chain].T
+        where = {"seed": self._seed, "run": self._run}
+        return generate_chains(
+            chains, chain, events, process=process, mass_gev=mass, ctau_cm=ctau, frame=self._frame, **where
+        )
 
     def _drawn(self, process: int, sample: Particles, events: Array) -> Particles:
         """Draw events of a sample and turn each about the collision axis, so that a repeated one looks different."""
@@ -180,12 +192,34 @@ class MixSource:
         return turned
 
 
-def _processes(settings: RunSettings, frame: CollisionFrame) -> list[Process]:
-    """Settle the processes and signals of a run."""
+def load_process(path: Path) -> ProcessSettings | ChainSettings:
+    """Read a file of configs/processes; raise `InputError` with every broken rule."""
+    tables = read_toml(path)
+    if tables.get("sampler") != "decay_chain":
+        return parse(tables, ProcessSettings, file=path)
+    settings = parse(tables, ChainSettings, file=path)
+    check_process(settings, path)
+    return settings
+
+
+def what_process(path: Path) -> str:
+    """Check a file of configs/processes, a signal at the masses that it gives, and say what it is."""
+    settings = load_process(path)
+    if isinstance(settings, ChainSettings):
+        main = settings.particles[settings.particle].mass_gev if settings.particle else None
+        probe = SignalSettings(process=path.stem, mass_gev=main, cross_section_nb=1.0)
+        with naming(path):
+            settle(probe, settings, collision_frame(BeamSettings()).sqrt_s_gev)
+        return f"a signal: {settings.title}"
+    return f"a process: {settings.title}"
+
+
+def _processes(settings: RunSettings, frame: CollisionFrame) -> list[Background | Signal]:
+    """Settle the processes and signals of a run, signals last."""
     source = settings.source
     if not source.processes and not source.signals:
         raise InputError("a mix needs at least one process or signal", key="[source] processes")
-    processes = [_background(name) for name in source.processes]
+    processes: list[Background | Signal] = [_background(name) for name in source.processes]
     processes += [_signal(signal, frame) for signal in source.signals]
     names = [process.name for process in processes]
     repeated = next((name for name in names if names.count(name) > 1), None)
@@ -194,51 +228,39 @@ def _processes(settings: RunSettings, frame: CollisionFrame) -> list[Process]:
     return processes
 
 
-def _load(name: str, key: str) -> ProcessSettings:
+def _named(name: str, key: str) -> ProcessSettings | ChainSettings:
     known = sorted(path.stem for path in PROCESSES.glob("*.toml"))
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-        raise InputError(f"no such process in {PROCESSES.parent.name}/{PROCESSES.name} ({hint})", key=key, value=name)
-    return load(PROCESSES / f"{name}.toml", ProcessSettings)
+        rule = closest(name, known, f"no such process in {PROCESSES.parent.name}/{PROCESSES.name}")
+        raise InputError(rule, key=key, value=name)
+    return load_process(PROCESSES / f"{name}.toml")
 
 
-def _background(name: str) -> Process:
-    settings = _load(name, "[source] processes")
-    if settings.cross_section_nb is None:
+def _background(name: str) -> Background:
+    settings = _named(name, "[source] processes")
+    if isinstance(settings, ChainSettings):
         raise InputError("is a signal: list it under [[source.signals]]", key="[source] processes", value=name)
-    return Process(name, settings, settings.cross_section_nb)
+    return Background(name, settings.cross_section_nb, settings)
 
 
-def _signal(signal: SignalSettings, frame: CollisionFrame) -> Process:
-    settings = _load(signal.process, "[source.signals] process")
-    if not settings.is_signal:
+def _signal(signal: SignalSettings, frame: CollisionFrame) -> Signal:
+    settings = _named(signal.process, "[source.signals] process")
+    if not isinstance(settings, ChainSettings):
         rule = "is not a signal: list it under [source] processes"
         raise InputError(rule, key="[source.signals] process", value=signal.process)
-    if signal.mass_gev >= frame.sqrt_s_gev:
-        rule = f"must be below the collision energy, {frame.sqrt_s_gev:.3f} GeV"
-        raise InputError(rule, key="[source.signals] mass_gev", value=signal.mass_gev)
-    model, mass, s = SIGNALS[settings.sampler], signal.mass_gev, frame.sqrt_s_gev**2
-    if signal.coupling is not None:
-        cross_section_nb, coupling = model.cross_section_nb(mass, signal.coupling, s), signal.coupling
-    else:
-        cross_section_nb = signal.cross_section_nb or 0.0
-        coupling = model.coupling(mass, cross_section_nb, s)
-    name = f"{signal.process}_{mass:g}gev"
-    return Process(name, settings, cross_section_nb, mass, model.ctau_cm(mass, coupling))
+    return settle(signal, settings, frame.sqrt_s_gev)
 
 
-def _table(processes: Sequence[Process]) -> ProcessTable:
-    """Write the processes as columns for the generators; a row of a sample is never asked for."""
-    cosines = np.cos(np.radians([process.settings.acceptance_deg for process in processes]))
-    samplers = [process.settings.sampler.upper() for process in processes]
+def _table(processes: Sequence[Background | Signal]) -> ProcessTable:
+    """Write the background processes as columns for the generators; a row of a sample is never asked for."""
+    all_of = [process.settings for process in processes if isinstance(process, Background)]
+    cosines = np.cos(np.radians([settings.acceptance_deg for settings in all_of])).reshape(-1, 2)
+    samplers = [settings.sampler.upper() for settings in all_of]
     return ProcessTable(
-        kind=np.array([Kind[sampler] if sampler != "SAMPLE" else -1 for sampler in samplers]),
+        kind=np.array([Kind[sampler] if sampler != "SAMPLE" else -1 for sampler in samplers], dtype=np.int64),
         cos_min=cosines[:, 1],
         cos_max=cosines[:, 0],
-        pair_mass_min_gev=np.array([process.settings.pair_mass_min_gev for process in processes]),
-        mass_gev=np.array([process.mass_gev for process in processes]),
-        ctau_cm=np.array([process.ctau_cm for process in processes]),
+        pair_mass_min_gev=np.array([settings.pair_mass_min_gev for settings in all_of]),
     )
 
 

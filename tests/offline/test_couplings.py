@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offline.couplings import FORMULAS, alp_photon_fb
+from daq.errors import InputError
+from offline.couplings import FORMULAS
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,8 @@ from offline.couplings import FORMULAS, alp_photon_fb
 )
 def test_cross_section_at_a_coupling_of_one_per_tev(mass_gev: float, expected_fb: float):
     """At g = 1e-3 GeV^-1 and sqrt(s) = 10.58 GeV the numbers are those computed by hand."""
-    assert alp_photon_fb(1e-3, mass_gev, 111.936) == pytest.approx(expected_fb, rel=6e-3)
+    fb = FORMULAS["alp_photon"].cross_section_fb(1e-3, mass_gev, 111.936)
+    assert fb == pytest.approx(expected_fb, rel=6e-3)
 
 
 @given(st.floats(1e-6, 1.0), st.floats(0.1, 10.0))
@@ -24,3 +26,22 @@ def test_coupling_inverts_the_cross_section(coupling: float, mass_gev: float):
     formula = FORMULAS["alp_photon"]
     fb = formula.cross_section_fb(coupling, mass_gev, 111.936)
     assert formula.coupling(fb, mass_gev, 111.936) == pytest.approx(coupling)
+
+
+@pytest.mark.parametrize(
+    ("name", "coupling", "mass_gev", "expected_fb"),
+    [
+        ("dark_photon", 1e-3, 4.0, 53.1),
+        ("z_prime", 0.1, 1.0, 996.0),
+        ("muon_scalar", 0.1, 1.0, 134.0),
+        ("leptophilic", 1.0, 1.0, 2.66e4 * 7.223e-3**2),
+    ],
+)
+def test_other_couplings(name: str, coupling: float, mass_gev: float, expected_fb: float):
+    """Cross-sections of the facts, and back; too heavy a particle has no coupling."""
+    formula = FORMULAS[name]
+    fb = formula.cross_section_fb(coupling, mass_gev, 111.936)
+    assert fb == pytest.approx(expected_fb, rel=5e-3)
+    assert formula.coupling(fb, mass_gev, 111.936) == pytest.approx(coupling)
+    with pytest.raises(InputError, match="too heavy"):
+        formula.coupling(fb, 10.6, 111.936)

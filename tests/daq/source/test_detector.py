@@ -169,6 +169,14 @@ def test_klm_layers_need_momentum():
     assert (shoot(211, 1.5, 80.0, mass=0.13957)[0]["tracks.klm_layers"] > 0).mean() < 0.1
 
 
+@pytest.mark.parametrize("vertex", [(130.0, 0.0, 0.0), (0.0, 20.0, 210.0), (-10.0, 0.0, -120.0)])
+def test_what_starts_behind_the_calorimeter_leaves_nothing(vertex):
+    """Photons and muons from a vertex behind it, whatever their direction, also straight through the detector."""
+    for pdg, mass in ((22, 0.0), (13, 0.1057)):
+        batch, _ = shoot(pdg, 2.0, np.linspace(1, 179, N), mass=mass, vertex=vertex)
+        assert batch["tracks.offsets"][-1] == batch["clusters.offsets"][-1] == 0
+
+
 def test_neutrinos_leave_nothing():
     """Nor do particles that the response does not know."""
     for pdg in (12, -14, 16, 9900015):
