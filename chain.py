@@ -176,6 +176,7 @@ class L1Stage:
             "kept.l1_raw": result.ftdl[kept],
             "kept.l1_malformed": result.malformed[kept],
             "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
+            "kept.section": (block.events["time_ns"][kept] // self._section_ns).astype(np.uint32),
         }
         notes = block.notes | {"sections": self._sections(block, result)}
         return _replace(block, block.events.take(kept), tables, notes), [int(number) for number in result.state]

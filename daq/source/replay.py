@@ -184,4 +184,4 @@ class ReplaySource:
         if luminosity is None:
             return None
         _, whole_ns = self.interval_ns(0, self.n_events)
-        return luminosity * (end_ns - begin_ns) / whole_ns
+        return luminosity * self._beam.delivered_fb(begin_ns, end_ns) / self._beam.delivered_fb(0, whole_ns)
