@@ -139,7 +139,7 @@ class BurstSettings(Settings):
     """Background of the injected bunch: it comes round with every turn until its oscillations have died out."""
 
     factor: float = Field(default=20.0, ge=0, allow_inf_nan=False)
-    """Background just after an injection, in the gate of the injected bunch, over what it is else, less 1; no source."""
+    """How much is added just after an injection, in the gate of the injected bunch, in units of the mean; no source."""
     decay_us: float = Field(default=500.0, gt=0, allow_inf_nan=False)
     """Decay time [us]; most of it comes within the first 500 us (measured in 2016, CLAWS)."""
     ler_gate_us: tuple[float, float] = (1.25, 1.55)

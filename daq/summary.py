@@ -132,9 +132,9 @@ def _read(directory: Path, folder: str, part: int, digest: str | None, columns: 
 def _sections(records: Sequence[BlockRecord], section_ns: int, delivered_fb: DeliveredFb) -> pl.DataFrame:
     """Return one row for each luminosity section that a durable block touches.
 
-    ``begin_s`` and ``end_s`` are those of the blocks in it, ``luminosity_cm2_s`` is the mean luminosity there. Live is delivered luminosity times the fraction of this
-    time which is not dead; ``dead_s_<cause>`` and the event counts are what L1 noted for the section. A moment of dead
-    time is noted for one cause only, so the causes add up.
+    ``begin_s`` and ``end_s`` are those of the blocks in it, ``luminosity_cm2_s`` is the mean luminosity of this time.
+    Live is delivered luminosity times the fraction of it which is not dead; ``dead_s_<cause>`` and the event counts are
+    what L1 noted for the section. A moment of dead time is noted for one cause only, so the causes add up.
     """
     covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for begin, end in _merged((record.begin_ns, record.end_ns) for record in records):

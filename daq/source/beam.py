@@ -5,8 +5,8 @@ the luminosity, and only ticks with a bunch have collisions (`daq.source.luminos
 
 Event k's time may depend on (seed, run, k) alone, though a Poisson process is a sum over all earlier events. So events
 come in groups of 1024 on a fixed grid, in the time that it would take at full luminosity: that of 1024 collisions is a
-Gamma(1024) number, and given the last of them the other 1023 are uniform and sorted. Both are drawn from the group's own
-counter; only the group times are summed. The profile of the luminosity then stretches this time.
+Gamma(1024) number, and given the last of them the other 1023 are uniform and sorted. Both are drawn from the group's
+own counter; only the group times are summed. The profile of the luminosity then stretches this time.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ A *fill* begins at full luminosity, is held there for a while if the luminosity 
 until the next fill takes its place. Both the integral of this and its inverse are closed forms, so that collisions at
 any time cost no more than collisions at a constant rate.
 
-Approximate: a new fill is there at once, without the minutes that the machine takes for it, and all bunches share alike.
+Approximate: a new fill is there at once, without the minutes that the machine takes for it; all bunches share alike.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ class Pattern(NamedTuple):
         edges = TICKS_A_TURN * np.arange(settings.trains + 1) // settings.trains
         trains = [
             np.arange(begin, end - settings.gap_ticks, settings.spacing_ticks)
-            for begin, end in zip(edges[:-1], edges[1:], strict=True)
+            for begin, end in itertools.pairwise(edges)
         ]
         filled = np.concatenate(trains).astype(np.int64)
         return cls(filled, filled.size / TICKS_A_TURN, TICKS_A_TURN)
@@ -91,4 +92,5 @@ def bunch_tick(pattern: Pattern, time: float) -> int:
     """Return the tick with a bunch that stands for a time: as many of them before it as the turns so far have had."""
     passed = int(time * pattern.share)
     turn = passed // pattern.filled.size
-    return turn * pattern.turn + pattern.filled[passed - turn * pattern.filled.size]
+    place: int = pattern.filled[passed - turn * pattern.filled.size]
+    return turn * pattern.turn + place

@@ -1,5 +1,6 @@
 """The luminosity against time: a Poisson process that follows it, its integral, and the bunches of a turn."""
 
+import itertools
 import math
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_collisions_follow_the_luminosity(profile):
     edges = np.arange(0.0, 3 * profile["fill_s"] + 1e-9, 0.01)
     assert times[-1] > edges[-1]
     counts = np.histogram(times, edges)[0]
-    expected = [RATE_HZ * quad(lambda t: relative(profile, t), low, high)[0] for low, high in zip(edges, edges[1:])]
+    expected = [RATE_HZ * quad(lambda t: relative(profile, t), low, high)[0] for low, high in itertools.pairwise(edges)]
     chi2 = ((counts - expected) ** 2 / expected).sum()
     assert abs(chi2 - counts.size) < 4.5 * math.sqrt(2 * counts.size)
     assert counts.min() < 0.35 * counts.max()
@@ -67,7 +68,7 @@ def test_delivered_luminosity_is_its_integral(profile):
         breaks = [fill * profile["fill_s"] + part for fill in range(6) for part in (0.0, profile.get("levelled_s", 0))]
         inside = sorted(point for point in breaks if begin_s < point < end_s)
         edges = [begin_s, *inside, end_s]
-        full = sum(quad(lambda t: relative(profile, t), low, high)[0] for low, high in zip(edges, edges[1:]))
+        full = sum(quad(lambda t: relative(profile, t), low, high)[0] for low, high in itertools.pairwise(edges))
         delivered = beam.delivered_fb(round(begin_s * 1e9), round(end_s * 1e9))
         assert math.isclose(delivered, LUMINOSITY * full * 1e-39, rel_tol=1e-9)
     _, end_ns = beam.interval_ns(0, 400_000)
