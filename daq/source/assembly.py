@@ -28,8 +28,8 @@ def assemble(
     if background is None:
         batch = EventBatch(len(particles), truth | stamps | respond(particles, **where), check=False)
         return add_primitives(batch, **where)
-    strength = background.strength(stamps)
-    objects = respond(background.with_tracks(particles, strength, first_event), **where)
-    seen = background.with_clusters(objects, strength, first_event)
+    laid = background.lay(stamps, first_event)
+    objects = respond(background.with_tracks(particles, laid, first_event), **where)
+    seen = background.with_clusters(objects, laid, first_event)
     batch = add_primitives(EventBatch(len(particles), truth | stamps | seen, check=False), **where)
-    return background.with_segments(batch, strength, first_event)
+    return background.with_segments(batch, laid, first_event)

@@ -19,14 +19,16 @@ with the collision, and noise is even over the superlayers.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from daq.clock import TICK_NS
-from daq.event import LAYOUT, OFFSET, Array, EventBatch, InjectionRing
+from daq.event import GROUPS, LAYOUT, OFFSET, Array, EventBatch, InjectionRing
 from daq.jit import kernel
 from daq.philox import (
+    STREAM_BACKGROUND,
     STREAM_BACKGROUND_CLUSTERS,
     STREAM_BACKGROUND_SEGMENTS,
     STREAM_BACKGROUND_TRACKS,
@@ -40,7 +42,7 @@ from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYE
 from daq.source.particles import Particles
 
 _SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
-_SEEN = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
+_MEASURED = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
 
 
 class Stray(NamedTuple):
@@ -77,6 +79,14 @@ class Burst(NamedTuple):
     end: Array
 
 
+class Laid(NamedTuple):
+    """How much background each of N events has: offsets of its objects, by kind."""
+
+    clusters: Array
+    tracks: Array
+    segments: Array
+
+
 class BeamBackground:
     """The beam background of one run; that of event k depends on (settings, seed, run, k) and its time alone."""
 
@@ -88,7 +98,7 @@ class BeamBackground:
 
     def __init__(self, settings: BackgroundSettings, *, seed: int, run: int):
         self._key = seed, run
-        self._means = {kind: settings.level * getattr(settings, kind) for kind in ("clusters", "tracks", "segments")}
+        self._means = np.array([settings.level * getattr(settings, kind) for kind in Laid._fields])
         self._stray = Stray(settings.track_pt_gev, settings.track_z_cm)
         self._soft = Soft(settings.cluster_energy_gev, settings.cluster_time_ns)
         gates = np.zeros((2, len(InjectionRing)))
@@ -98,76 +108,76 @@ class BeamBackground:
         )
         self._burst = Burst(settings.burst.factor, settings.burst.decay_us, *gates)
 
-    def strength(self, stamps: dict[str, Array]) -> Array:
+    def strength(self, stamps: Mapping[str, Array]) -> Array:
         """Return how strong the background is at the times that the clock gives, (N,) float64, 1 if nothing is new."""
         out = np.empty(stamps["bunch"].size)
         since_us, ring, bunch = (stamps[name] for name in ("t_injection_us", "injection_ring", "bunch"))
         _strength(since_us, ring, bunch, self._burst, TICK_NS * 1e-3, out)
         return out
 
-    def with_tracks(self, particles: Particles, strength: Array, first_event: int) -> Particles:
+    def lay(self, stamps: Mapping[str, Array], first_event: int) -> Laid:
+        """Return how much there is in the events from ``first_event``, at the times that the clock gives."""
+        strength = self.strength(stamps)
+        offsets = np.zeros((len(self._means), strength.size + 1), dtype=OFFSET)
+        _count((*self._key, STREAM_BACKGROUND), first_event, self._means, strength, offsets)
+        return Laid(*offsets)
+
+    def with_tracks(self, particles: Particles, laid: Laid, first_event: int) -> Particles:
         """Return the particles with those from the beam pipe, last in each event."""
-        key = (*self._key, STREAM_BACKGROUND_TRACKS)
-        offsets = self._count(key, "tracks", strength, first_event)
-        if not offsets[-1]:
+        if not laid.tracks[-1]:
             return particles
-        pdg, momenta = np.empty(offsets[-1], dtype="<i4"), np.empty((7, int(offsets[-1])))
-        _draw_stray(key, first_event, offsets, self._stray, pdg, momenta)
-        added = dict(zip(("px", "py", "pz", "energy", "x", "y", "z"), momenta, strict=True)) | {"pdg": pdg}
+        offsets = particles.offsets + laid.tracks
         fields = {
-            name: _joined(particles.offsets, getattr(particles, name), offsets, values)
-            for name, values in added.items()
+            name: _spread(particles.offsets, getattr(particles, name), offsets) for name in Particles.PARTICLE_FIELDS
         }
+        _draw_stray(
+            (*self._key, STREAM_BACKGROUND_TRACKS), first_event, offsets, laid.tracks, self._stray,
+            tuple(fields[name] for name in ("px", "py", "pz", "energy", "x", "y", "z")), fields["pdg"],
+        )  # fmt: skip
         events = {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
-        return Particles(offsets=particles.offsets + offsets, **fields, **events)
+        return Particles(offsets=offsets, **fields, **events)
 
-    def with_clusters(self, objects: dict[str, Array], strength: Array, first_event: int) -> dict[str, Array]:
+    def with_clusters(self, objects: dict[str, Array], laid: Laid, first_event: int) -> dict[str, Array]:
         """Return the arrays of tracks and clusters with the soft clusters, last in each event."""
-        key = (*self._key, STREAM_BACKGROUND_CLUSTERS)
-        offsets, before = self._count(key, "clusters", strength, first_event), objects["clusters.offsets"]
-        added = np.empty((len(_SEEN), int(offsets[-1])), dtype="<f4")
-        _draw_soft(key, first_event, offsets, self._soft, (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), added)
-        columns = {f"clusters.{name}": values for name, values in zip(_SEEN, added, strict=True)}
-        columns["clusters.is_track"] = np.zeros(added.shape[1], dtype=np.bool_)
-        columns["clusters.has_photon_hypothesis"] = np.ones(added.shape[1], dtype=np.bool_)
-        joined = {name: _joined(before, objects[name], offsets, values) for name, values in columns.items()}
-        return objects | joined | {"clusters.offsets": before + offsets}
-
-    def with_segments(self, batch: EventBatch, strength: Array, first_event: int) -> EventBatch:
-        """Return the batch with the segments of noise among those of its tracks, in rising order, each once."""
-        key = (*self._key, STREAM_BACKGROUND_SEGMENTS)
-        offsets, before = self._count(key, "segments", strength, first_event), batch["segments.offsets"]
-        segments = np.empty(int(before[-1]) + int(offsets[-1]), dtype=LAYOUT["segments"])
-        after = np.zeros_like(offsets)
-        _fill_segments(
-            key, first_event, before, batch["segments"], offsets, SUPERLAYERS[:, 4], _SEGMENT_STARTS, after, segments
+        before = objects["clusters.offsets"]
+        offsets = before + laid.clusters
+        columns = {
+            column.name: _spread(before, objects[column.path], offsets, column.dtype) for column in GROUPS["clusters"]
+        }
+        _draw_soft(
+            (*self._key, STREAM_BACKGROUND_CLUSTERS), first_event, offsets, laid.clusters, self._soft,
+            (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), tuple(columns[name] for name in _MEASURED),
+            columns["is_track"], columns["has_photon_hypothesis"],
+        )  # fmt: skip
+        return (
+            objects | {f"clusters.{name}": values for name, values in columns.items()} | {"clusters.offsets": offsets}
         )
+
+    def with_segments(self, batch: EventBatch, laid: Laid, first_event: int) -> EventBatch:
+        """Return the batch with the segments of noise among those of its tracks, in rising order, each once."""
+        before = batch["segments.offsets"]
+        segments = np.empty(int(before[-1]) + int(laid.segments[-1]), dtype=LAYOUT["segments"])
+        after = np.zeros_like(before)
+        _fill_segments(
+            (*self._key, STREAM_BACKGROUND_SEGMENTS), first_event, before, batch["segments"], laid.segments,
+            SUPERLAYERS[:, 4], _SEGMENT_STARTS, after, segments,
+        )  # fmt: skip
         return batch.replaced({"segments.offsets": after, "segments": segments[: after[-1]]})
 
-    def _count(self, key: tuple[int, int, int], kind: str, strength: Array, first_event: int) -> Array:
-        """Return the offsets of the objects of a kind."""
-        offsets = np.zeros(strength.size + 1, dtype=OFFSET)
-        _count_objects(key, first_event, self._means[kind], strength, offsets)
-        return offsets
 
-
-def _joined(before: Array, old: Array, offsets: Array, new: Array) -> Array:
-    """Return the objects of both, event by event, the old ones first, in the dtype of the new ones."""
-    out = np.empty(old.shape[0] + new.shape[0], dtype=new.dtype)
-    _interleave(before, old, offsets, new, out)
+def _spread(before: Array, values: Array, after: Array, dtype: str | None = None) -> Array:
+    """Return the objects of events at new offsets; what is new there is not filled."""
+    out = np.empty(int(after[-1]), dtype=dtype or values.dtype)
+    _move(before, values, after, out)
     return out
 
 
 @kernel
-def _interleave(before: Array, old: Array, offsets: Array, new: Array, out: Array) -> None:
-    place = 0
+def _move(before: Array, values: Array, after: Array, out: Array) -> None:
     for i in range(before.size - 1):
+        shift = after[i] - before[i]
         for j in range(before[i], before[i + 1]):
-            out[place] = old[j]
-            place += 1
-        for j in range(offsets[i], offsets[i + 1]):
-            out[place] = new[j]
-            place += 1
+            out[j + shift] = values[j]
 
 
 @kernel
@@ -193,70 +203,74 @@ def _poisson(draws: Array, mean: float) -> int:
 
 
 @kernel
-def _count_objects(key: tuple[int, int, int], first_event: int, mean: float, strength: Array, offsets: Array) -> None:
+def _count(key: tuple[int, int, int], first_event: int, means: Array, strength: Array, offsets: Array) -> None:
     draws = new_draws()
     seed, run, stream = key
     for i in range(strength.size):
         start(draws, seed, run, first_event + i, stream)
-        offsets[i + 1] = offsets[i] + _poisson(draws, mean * strength[i])
+        for kind in range(means.size):
+            offsets[kind, i + 1] = offsets[kind, i] + _poisson(draws, means[kind] * strength[i])
 
 
 @kernel
 def _draw_stray(
-    key: tuple[int, int, int], first_event: int, offsets: Array, stray: Stray, pdg: Array, particle: Array
-) -> None:
+    key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, stray: Stray,
+    particle: tuple[Array, ...], pdg: Array,
+) -> None:  # fmt: skip
     draws = new_draws()
     seed, run, stream = key
+    px, py, pz, energy, x, y, z = particle
     for i in range(offsets.size - 1):
-        if offsets[i] == offsets[i + 1]:
+        added = laid[i + 1] - laid[i]
+        if added == 0:
             continue
         start(draws, seed, run, first_event + i, stream)
-        uniform(draws)  # their number
-        for j in range(offsets[i], offsets[i + 1]):
+        for j in range(offsets[i + 1] - added, offsets[i + 1]):
             species = uniform(draws)
             pdg[j] = 2212 if species < 0.5 else 11 if species < 0.75 else -11
+            mass = stray.proton_gev if species < 0.5 else stray.electron_gev
             pt = stray.pt_mean * exponential(draws)
             cosine = stray.cosine_min + (stray.cosine_max - stray.cosine_min) * uniform(draws)
             phi, around = 2.0 * math.pi * uniform(draws), 2.0 * math.pi * uniform(draws)
-            particle[0, j], particle[1, j] = pt * math.cos(phi), pt * math.sin(phi)
-            particle[2, j] = pt * cosine / math.sqrt(1.0 - cosine * cosine)
-            mass = stray.proton_gev if species < 0.5 else stray.electron_gev
-            particle[3, j] = math.sqrt(pt * pt + particle[2, j] ** 2 + mass * mass)
-            particle[4, j], particle[5, j] = stray.pipe_radius * math.cos(around), stray.pipe_radius * math.sin(around)
-            particle[6, j] = stray.z_max * (2.0 * uniform(draws) - 1.0)
+            px[j], py[j] = pt * math.cos(phi), pt * math.sin(phi)
+            pz[j] = pt * cosine / math.sqrt(1.0 - cosine * cosine)
+            energy[j] = math.sqrt(pt * pt + pz[j] * pz[j] + mass * mass)
+            x[j], y[j] = stray.pipe_radius * math.cos(around), stray.pipe_radius * math.sin(around)
+            z[j] = stray.z_max * (2.0 * uniform(draws) - 1.0)
 
 
 @kernel
 def _draw_soft(
-    key: tuple[int, int, int], first_event: int, offsets: Array, soft: Soft, surface: tuple[float, float, float],
-    out: Array,
+    key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, soft: Soft,
+    surface: tuple[float, float, float], measured: tuple[Array, ...], is_track: Array, has_photon_hypothesis: Array,
 ) -> None:  # fmt: skip
     draws = new_draws()
     seed, run, stream = key
     radius, back, front = surface
+    energy, theta, phi, r, time, dt99, shape = measured
     low, high = math.cos(soft.theta_max), math.cos(soft.theta_min)
     for i in range(offsets.size - 1):
-        if offsets[i] == offsets[i + 1]:
+        added = laid[i + 1] - laid[i]
+        if added == 0:
             continue
         start(draws, seed, run, first_event + i, stream)
-        uniform(draws)  # their number
-        for j in range(offsets[i], offsets[i + 1]):
-            energy = soft.energy_min + soft.energy_mean * exponential(draws)
+        for j in range(offsets[i + 1] - added, offsets[i + 1]):
+            deposit = soft.energy_min + soft.energy_mean * exponential(draws)
             cosine = low + (high - low) * uniform(draws)
-            sine = math.sqrt(1.0 - cosine * cosine)
             to_end = (front if cosine > 0.0 else back) / cosine if cosine != 0.0 else math.inf
-            out[0, j] = energy
-            out[1, j] = math.acos(cosine)
-            out[2, j] = math.pi * (2.0 * uniform(draws) - 1.0)
-            out[3, j] = min(radius / sine, to_end)
-            out[4, j] = soft.time_max * (2.0 * uniform(draws) - 1.0)
-            out[5, j] = 2.576 * math.hypot(soft.time_constant, soft.time_noise / energy)
-            out[6, j] = uniform(draws)
+            energy[j] = deposit
+            theta[j] = math.acos(cosine)
+            phi[j] = math.pi * (2.0 * uniform(draws) - 1.0)
+            r[j] = min(radius / math.sqrt(1.0 - cosine * cosine), to_end)
+            time[j] = soft.time_max * (2.0 * uniform(draws) - 1.0)
+            dt99[j] = 2.576 * math.hypot(soft.time_constant, soft.time_noise / deposit)
+            shape[j] = uniform(draws)
+            is_track[j], has_photon_hypothesis[j] = False, True
 
 
 @kernel
 def _fill_segments(
-    key: tuple[int, int, int], first_event: int, before: Array, old: Array, offsets: Array, sizes: Array,
+    key: tuple[int, int, int], first_event: int, before: Array, old: Array, laid: Array, sizes: Array,
     starts: Array, after: Array, out: Array,
 ) -> None:  # fmt: skip
     draws = new_draws()
@@ -267,12 +281,12 @@ def _fill_segments(
         for j in range(before[i], before[i + 1]):
             out[end] = old[j]
             end += 1
-        if offsets[i] != offsets[i + 1]:
+        if laid[i + 1] > laid[i]:
             start(draws, seed, run, first_event + i, stream)
-            uniform(draws)  # their number
-        for _ in range(offsets[i], offsets[i + 1]):
-            layer = int(uniform(draws) * sizes.size)
-            end = _insert(out, first, end, starts[layer] + int(uniform(draws) * sizes[layer]))
+        for _ in range(laid[i + 1] - laid[i]):
+            place = uniform(draws) * sizes.size  # its whole part is the superlayer, the rest of it the azimuth
+            layer = int(place)
+            end = _insert(out, first, end, starts[layer] + int((place - layer) * sizes[layer]))
         after[i + 1] = end
 
 

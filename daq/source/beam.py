@@ -11,6 +11,7 @@ own counter; only the group times are summed. The profile of the luminosity then
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -39,6 +40,8 @@ class Beam:
         self._pattern = Pattern.of(settings.bunches)
         self.injections = Injections.of(settings.injection)
         self._seed, self._run = seed, run
+        # A block asks for its times, its begin and its end, which is the begin of the next.
+        self._group = functools.lru_cache(maxsize=4)(self._make_group)
         self._group_ends = np.zeros(1, dtype=np.int64)  # [g] is the end of group g - 1 [ticks]; grows as needed
 
     def stamp(self, first: int, count: int) -> dict[str, Array]:
@@ -73,13 +76,17 @@ class Beam:
 
     def _ticks(self, first: int, count: int) -> Array:
         first_group, end_group = first // _GROUP, -(-(first + count) // _GROUP)
-        self._extend(end_group)
-        ticks = np.empty((end_group - first_group) * _GROUP, dtype=np.int64)
-        _fill_groups(
-            (self._seed, self._run, STREAM_BEAM_TIMES), first_group, self._group_ends, self._profile, self._pattern,
-            ticks.reshape(-1, _GROUP),
-        )  # fmt: skip
-        return ticks[first - first_group * _GROUP :][:count]
+        groups = [np.empty(0, dtype=np.int64), *map(self._group, range(first_group, end_group))]
+        return np.concatenate(groups)[first - first_group * _GROUP :][:count]
+
+    def _make_group(self, group: int) -> Array:
+        """Return the ticks of a group of events."""
+        self._extend(group + 1)
+        ticks = np.empty(_GROUP, dtype=np.int64)
+        ends = self._group_ends[group], self._group_ends[group + 1]
+        key = (self._seed, self._run, STREAM_BEAM_TIMES)
+        _fill_group(key, group, ends, self._profile, self._pattern, ticks)
+        return ticks
 
     def _extend(self, n_groups: int) -> None:
         known = self._group_ends.size - 1
@@ -111,19 +118,18 @@ def _group_lengths(seed: int, run: int, stream: int, first: int, size: int, tick
 
 
 @kernel
-def _fill_groups(
-    key: tuple[int, int, int], first: int, ends: Array, profile: Profile, pattern: Pattern, out: Array
+def _fill_group(
+    key: tuple[int, int, int], group: int, ends: tuple[int, int], profile: Profile, pattern: Pattern, out: Array
 ) -> None:
     draws = new_draws()
-    gaps = np.empty(out.shape[1])
     seed, run, stream = key
-    for i in range(out.shape[0]):
-        start(draws, seed, run, first + i, stream)
-        begin, length = ends[first + i], ends[first + i + 1] - ends[first + i]
-        # Sorted uniform numbers are the running sum of exponential gaps over their total.
-        total = 0.0
-        for j in range(gaps.size):
-            total += exponential(draws)
-            gaps[j] = total
-        for j in range(gaps.size):
-            out[i, j] = bunch_tick(pattern, time_of(profile, begin + gaps[j] / total * length))
+    start(draws, seed, run, group, stream)
+    begin, length = ends[0], ends[1] - ends[0]
+    # Sorted uniform numbers are the running sum of exponential gaps over their total.
+    gaps = np.empty(out.size)
+    total = 0.0
+    for j in range(out.size):
+        total += exponential(draws)
+        gaps[j] = total
+    for j in range(out.size):
+        out[j] = bunch_tick(pattern, time_of(profile, begin + gaps[j] / total * length))

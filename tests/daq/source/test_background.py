@@ -32,6 +32,15 @@ def background_of(**given) -> BeamBackground:
     return made
 
 
+def quiet(n: int) -> dict:
+    """Return what the clock says of n events without injections."""
+    return {
+        "t_injection_us": np.full(n, np.inf, "<f4"),
+        "injection_ring": np.zeros(n, "|u1"),
+        "bunch": np.zeros(n, "<u2"),
+    }
+
+
 def empty(n: int) -> tuple[Particles, dict]:
     """Return n events without particles, and what the detector would make of them."""
     offsets = np.zeros(n + 1, dtype="<i4")
@@ -70,10 +79,11 @@ def test_numbers_are_poisson(kind, mean):
     none = {"clusters": 0.0, "tracks": 0.0, "segments": 0.0, "burst": {"factor": 0.0}}
     background = background_of(**none | {kind: mean / 2, "level": 2.0})
     particles, objects = empty(n)
+    laid = background.lay(quiet(n), 0)
     offsets = {
-        "clusters": lambda: background.with_clusters(objects, np.ones(n), 0)["clusters.offsets"],
-        "tracks": lambda: background.with_tracks(particles, np.ones(n), 0).offsets,
-        "segments": lambda: background.with_segments(EventBatch(n, {}), np.ones(n), 0)["segments.offsets"],
+        "clusters": lambda: background.with_clusters(objects, laid, 0)["clusters.offsets"],
+        "tracks": lambda: background.with_tracks(particles, laid, 0).offsets,
+        "segments": lambda: background.with_segments(EventBatch(n, {}), laid, 0)["segments.offsets"],
     }[kind]()
     numbers = np.diff(offsets)
     assert abs(numbers.mean() - mean) < 4.5 * math.sqrt(mean / n)
@@ -83,7 +93,8 @@ def test_numbers_are_poisson(kind, mean):
 def test_soft_clusters_are_as_set():
     """Energy exponential above the threshold, time and azimuth flat, even in the solid angle, on the ECL's surface."""
     n = 20_000
-    seen = background_of(cluster_energy_gev=0.03, cluster_time_ns=700.0).with_clusters(empty(n)[1], np.ones(n), 0)
+    background = background_of(cluster_energy_gev=0.03, cluster_time_ns=700.0)
+    seen = background.with_clusters(empty(n)[1], background.lay(quiet(n), 0), 0)
     energy, theta, phi, r, time = (
         seen[f"clusters.{name}"].astype(float) for name in ("energy_gev", "theta", "phi", "r_cm", "time_ns")
     )
@@ -108,7 +119,7 @@ def test_stray_particles_come_from_the_beam_pipe():
     """On its surface, flat in z, on their mass shells, neither charge left out; and they are seen as tracks."""
     n = 20_000
     background = background_of(tracks=1.0, track_z_cm=50.0, clusters=0, segments=0)
-    stray = background.with_tracks(empty(n)[0], np.ones(n), 0)
+    stray = background.with_tracks(empty(n)[0], background.lay(quiet(n), 0), 0)
     assert np.allclose(np.hypot(stray.x, stray.y), 1.0)
     assert np.abs(np.sort(stray.z) - np.linspace(-50, 50, stray.z.size)).max() < 1.95 * 100 / math.sqrt(stray.z.size)
     mass = np.where(stray.pdg == 2212, 0.93827209, 0.000511)
@@ -179,8 +190,8 @@ def test_bursts_follow_the_injected_bunch():
     expected = 1 + 9 * np.exp(-stamps["t_injection_us"][inside].astype(float) / 300)
     assert np.allclose(strength[inside], expected)
     assert strength.max() > 8
-    quiet = background.strength(columns | {"injection_ring": np.zeros_like(stamps["injection_ring"])})
-    assert np.all(quiet == 1.0)
+    calm = background.strength(columns | {"injection_ring": np.zeros_like(stamps["injection_ring"])})
+    assert np.all(calm == 1.0)
     her = background.strength(columns | {"injection_ring": np.full_like(stamps["injection_ring"], InjectionRing.HER)})
     assert np.all((her > 1.0) == ((place_us >= 2.20) & (place_us < 2.33)))
 
