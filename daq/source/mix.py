@@ -123,13 +123,13 @@ class MixSource:
         total_nb = sum(self.cross_sections_nb)
         self._shares = np.cumsum(self.cross_sections_nb) / total_nb
         rate_hz = total_nb * NB_CM2 * settings.beam.luminosity_cm2_s
-        self._beam = Beam(settings.beam, rate_hz=rate_hz, seed=self._seed, run=self._run)
-        self._background = BeamBackground.of(settings)
+        self.beam = Beam(settings.beam, rate_hz=rate_hz, seed=self._seed, run=self._run)
+        self.background = BeamBackground.of(settings)
 
     def block(self, first: int, count: int) -> EventBatch:
         """Return ``count`` events from number ``first``."""
         where = {"first_event": first, "seed": self._seed, "run": self._run}
-        return assemble(self.particles(first, count), self._beam.stamp(first, count), self._background, **where)
+        return assemble(self.particles(first, count), self.beam.stamp(first, count), self.background, **where)
 
     def particles(self, first: int, count: int) -> Particles:
         """Return the particles of the events, before the detector."""
@@ -150,11 +150,11 @@ class MixSource:
 
     def interval_ns(self, first: int, count: int) -> tuple[int, int]:
         """Return the stretch [begin, end) of the run that belongs to these events."""
-        return self._beam.interval_ns(first, count)
+        return self.beam.interval_ns(first, count)
 
     def delivered_fb(self, begin_ns: int, end_ns: int) -> float:
         """Return the luminosity delivered in the interval [fb-1]."""
-        return self._beam.delivered_fb(begin_ns, end_ns)
+        return self.beam.delivered_fb(begin_ns, end_ns)
 
     def _generated(self, process: Array, events: Array) -> Particles:
         return generate(self._table, process, events, frame=self._frame, seed=self._seed, run=self._run)
