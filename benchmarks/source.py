@@ -1,10 +1,11 @@
 """What the source costs: CPU time per event of each stage, beside the same sampling in plain NumPy in the same run.
 
 ``.venv/bin/python -m benchmarks.source [--config FILE] [--json FILE]``. One thread; blocks of 1024 events, as the
-stream asks for them; medians over the rounds. Measured are the standard mix (configs/runs/standard.toml, with beam background
-and all fields) and its low-multiplicity part: Bhabha, gamma gamma and mu pairs, which is what `benchmarks.source_numpy`
-samples too. The two must agree in what they make: numbers of objects are printed side by side. For comparison: how many
-events Pythia makes in a second (if the extra ``gen`` is installed), and what sorting a million random doubles costs.
+stream asks for them; medians over the rounds. Measured are the standard mix (configs/runs/standard.toml, with beam
+background and all fields) and its low-multiplicity part: Bhabha, gamma gamma and mu pairs, which is what
+`benchmarks.source_numpy` samples too. The two must agree in what they make: numbers of objects are printed side by
+side. For comparison: how many events Pythia makes in a second (if the extra ``gen`` is installed), and what sorting a
+million random doubles costs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from daq.source.mix import NB_CM2, MixSource
 BLOCK, BLOCKS, ROUNDS = 1024, 16, 7
 EVENTS = BLOCK * BLOCKS
 LOW_MULTIPLICITY = ("bhabha", "gamma_gamma", "mu_pair")
+PYTHIA = {"qqbar": 2000, "tau_pair": 100}  # a tau pair with its spins takes a hundred times as long
 COUNTED = ("tracks", "clusters", "tc", "segments", "trk2d", "trk3d", "trknn")
 
 
@@ -103,7 +105,7 @@ def objects(settings: RunSettings, reference_blocks: list[source_numpy.Columns])
     }
 
 
-def pythia_events_s(process: str, events: int = 300) -> float | None:
+def pythia_events_s(process: str, events: int) -> float | None:
     """Return how many events of a process Pythia makes in a second of CPU time, None if it is not installed."""
     from daq.source import pythia
 
@@ -155,7 +157,7 @@ def main() -> None:
         "times_faster_than_numpy": min(numpy_ns.values()) / table["low multiplicity"]["all"],
         "objects_an_event": objects(mixes["low multiplicity"], made),
         "sort_ns_a_number": statistics.median(sorts),
-        "pythia_events_s": {name: pythia_events_s(name) for name in ("qqbar", "tau_pair")},
+        "pythia_events_s": {name: pythia_events_s(name, events) for name, events in PYTHIA.items()},
     }
     print(text(record))
     if arguments.json is not None:
