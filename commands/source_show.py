@@ -63,7 +63,9 @@ def find_event(target: Path, event: int) -> Shown:
     if not 0 <= event < source.n_events:
         raise InputError(f"no such event: they are numbered from 0 to {source.n_events - 1}", key="EVENT", value=event)
     batch = source.block(event, 1)
-    return Shown(target, batch, source.process_names[int(batch["process"][0])], _particles(source, event), outcome)
+    names, process = source.process_names, int(batch["process"][0])
+    name = names[process] if process < len(names) else f"process {process} of the file"  # events of another run
+    return Shown(target, batch, name, _particles(source, event), outcome)
 
 
 def _particles(source: Source, event: int) -> list[Record]:
