@@ -41,7 +41,7 @@ def track_points(batch: EventBatch, track: int, steps: int = 80) -> Array:
     d0, phi0, omega, z0, tan_lambda = (float(batch[f"tracks.{name}"][track]) for name in _HELIX)
     end = arc_to_radius(d0, omega, ECL_RADIUS_CM)
     if math.isnan(end):
-        end = math.pi / abs(omega)  # half a turn: it curls up
+        end = 2.0 * math.pi / abs(omega)  # it curls up, perhaps up to an end cap
     if tan_lambda:
         to_end = ((ECL_FRONT_CM if tan_lambda > 0 else ECL_BACK_CM) - z0) / tan_lambda
         end = min(end, to_end) if to_end > 0 else end
