@@ -25,7 +25,7 @@ from daq.clock import Injections
 from daq.errors import InputError
 from daq.event import EventBatch, Outcome
 from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
-from daq.settings import InjectionSettings, RunSettings, load, parse, read_toml
+from daq.settings import BackgroundSettings, InjectionSettings, RunSettings, load, parse, read_toml
 from daq.source.mix import MixSource, Source, what_process
 from daq.source.replay import ReplaySource, stage
 from daq.source.species import load_table
@@ -200,6 +200,7 @@ class L1Stage:
             "kept.l1_raw": result.ftdl[kept],
             "kept.l1_malformed": result.malformed[kept],
             "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
+            "kept.section": (block.events["time_ns"][kept] // self._section_ns).astype(np.uint32),
         }
         notes = block.notes | {"sections": self._sections(block, result)}
         return _replace(block, block.events.take(kept), tables, notes), [int(number) for number in result.state]
@@ -467,8 +468,10 @@ def warm_up() -> None:
     """Compile every kernel of the chain, in the form in which the stream gives it its arrays."""
     settings = load_run(ROOT / "configs" / "runs" / "demo.toml", events=3000)
     beam = settings.beam.model_copy(update={"injection": InjectionSettings(ler_hz=25.0)})
-    for _ in blocks_in_process(settings.model_copy(update={"beam": beam})):
-        pass
+    source = settings.source.model_copy(update={"background": BackgroundSettings()})
+    for change in ({"beam": beam}, {"source": source}):
+        for _ in blocks_in_process(settings.model_copy(update=change)):
+            pass
 
 
 # ---- what a file is

@@ -25,6 +25,8 @@ app = typer.Typer(
 
 trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decisions of a trigger level on a file.")
 app.add_typer(trigger, name="trigger")
+source = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The event source: what it makes.")
+app.add_typer(source, name="source")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
@@ -330,6 +332,25 @@ def trigger_l1(
         say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
     if as_json:
         show(result, True, "")
+
+
+@source.command("show")
+def source_show(
+    event: Annotated[int, typer.Argument(help="Number of the event, from 0.")],
+    target: Annotated[Path, typer.Argument(help="Run configuration or run directory.")] = DEMO,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Draw it as well: .svg or .png.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one event, whether it was accepted or not: particles, tracks, clusters, primitives, and a picture."""
+    from commands.source_show import find_event, record, text, write_figure
+
+    if out is not None and out.suffix not in (".svg", ".png"):
+        raise InputError("must end in .svg or .png", key="--out", value=str(out))
+    shown = find_event(target, event)
+    if out is not None:
+        write_figure(shown, out)
+        say(f"event display in {out}")
+    show(record(shown) if as_json else {}, as_json, "" if as_json else text(shown))
 
 
 @trigger.command("hlt")

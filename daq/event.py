@@ -203,6 +203,13 @@ def _gather(offsets: Array, chosen: Array) -> tuple[Array, Array]:
     return out, objects
 
 
+def _as_column(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the values contiguous and read-only, without touching the flags of the array given."""
+    array = np.ascontiguousarray(values, dtype=dtype).view()
+    array.flags.writeable = False
+    return array
+
+
 class EventBatch:
     """N events as a struct of arrays; ``batch["tracks.d0_cm"]`` is the array of that name in `LAYOUT`.
 
@@ -225,9 +232,7 @@ class EventBatch:
             raise EventError("no such array in the event model", key=unknown)
         for name, dtype in LAYOUT.items():
             given = arrays.get(name)
-            array = self._default(name, dtype) if given is None else np.ascontiguousarray(given, dtype=dtype).view()
-            array.flags.writeable = False
-            self._arrays[name] = array
+            self._arrays[name] = _as_column(self._default(name, dtype) if given is None else given, dtype)
         if check:
             self.check()
 
@@ -277,6 +282,13 @@ class EventBatch:
         if rows and (steps := np.flatnonzero(np.diff(offsets) < 0)).size:
             raise EventError("must not run backwards", key=f"{name}[{int(steps[0]) + 1}]")
         return int(offsets[-1])
+
+    def replaced(self, arrays: Mapping[str, Array]) -> EventBatch:
+        """Return the batch with other arrays in place of those of their names; the rest is shared, nothing checked."""
+        batch = EventBatch.__new__(EventBatch)
+        batch.size = self.size
+        batch._arrays = self._arrays | {name: _as_column(array, LAYOUT[name]) for name, array in arrays.items()}
+        return batch
 
     def take(self, chosen: Array) -> EventBatch:
         """Return the events at the (int) indices, or where the boolean mask is true, in that order."""

@@ -41,12 +41,60 @@ class InjectionSettings(Settings):
     """First injection into the high-energy ring [ms]; half of its period after the start if not given."""
 
 
+class ProfileSettings(Settings):
+    """How the luminosity goes with time: constant, or through one fill after the other."""
+
+    kind: Literal["constant", "decaying", "levelled"] = "constant"
+    """Constant; or decaying exponentially from the start of each fill; or held for a while and decaying then."""
+    lifetime_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Lifetime of the decay [s]; must be given unless the luminosity is constant."""
+    fill_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Time from one fill to the next, which starts at full luminosity again [s]; goes with the lifetime."""
+    levelled_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """How long each fill is held at full luminosity [s]; for a levelled profile only."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ProfileSettings:
+        wanted = {"lifetime_s": self.kind != "constant", "fill_s": self.kind != "constant"}
+        for key, is_wanted in (wanted | {"levelled_s": self.kind == "levelled"}).items():
+            if (getattr(self, key) is not None) != is_wanted:
+                raise ValueError(f'{key} {"must" if is_wanted else "cannot"} be given if kind is "{self.kind}"')
+        if self.lifetime_s is not None and self.fill_s is not None:
+            held_s = self.levelled_s or 0.0
+            if self.fill_s < held_s:
+                raise ValueError("levelled_s must not be longer than fill_s")
+            if self.fill_s - held_s > 20 * self.lifetime_s:
+                raise ValueError("fill_s must not outlast 20 lifetimes: next to nothing would be left to collide")
+        return self
+
+
+class BunchSettings(Settings):
+    """Where bunches are in the turn, in the 1280 ticks of four buckets that the trigger can tell apart."""
+
+    trains: int = Field(default=1, ge=1, le=64)
+    """Trains of bunches, of the same length, each followed by a gap."""
+    gap_ticks: int = Field(default=0, ge=0, lt=1280)
+    """Empty ticks after each train, for the abort kicker; the patterns of SuperKEKB are in no source, so none."""
+    spacing_ticks: int = Field(default=1, ge=1, le=1280)
+    """Ticks from one bunch to the next in a train; 1 stands for every spacing of up to four buckets."""
+
+    @model_validator(mode="after")
+    def _has_bunches(self) -> BunchSettings:
+        if self.trains * (self.gap_ticks + 1) > 1280:
+            raise ValueError("trains with their gaps must leave bunches in a turn of 1280 ticks")
+        return self
+
+
 class BeamSettings(Settings):
     """The collider: how many collisions, and when."""
 
-    luminosity_cm2_s: float = Field(default=6.0e35, gt=0)
-    """Instantaneous luminosity [cm-2 s-1]; the default is SuperKEKB's design value."""
-    section_s: float = Field(default=1.0, gt=0)
+    luminosity_cm2_s: float = Field(default=6.0e35, gt=0, allow_inf_nan=False)
+    """Luminosity [cm-2 s-1], at its highest if it changes with time; the default is SuperKEKB's design value."""
+    profile: ProfileSettings = ProfileSettings()
+    """How the luminosity goes with time."""
+    bunches: BunchSettings = BunchSettings()
+    """Where in the turn bunches collide."""
+    section_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     """Length of a luminosity section [s]."""
     electron_gev: float = Field(default=7.007, gt=0)
     """Energy of the electron beam [GeV]."""
@@ -90,6 +138,56 @@ class SignalSettings(Settings):
         return self
 
 
+class BurstSettings(Settings):
+    """Background of the injected bunch: it comes round with every turn until its oscillations have died out."""
+
+    factor: float = Field(default=20.0, ge=0, allow_inf_nan=False)
+    """How much is added just after an injection, in the gate of the injected bunch, in units of the mean; no source."""
+    decay_us: float = Field(default=500.0, gt=0, allow_inf_nan=False)
+    """Decay time [us]; most of it comes within the first 500 us (measured in 2016, CLAWS)."""
+    ler_gate_us: tuple[float, float] = (1.25, 1.55)
+    """Begin and end, in the turn, of the gate after an injection into the low-energy ring [us]; HLT prefilter."""
+    her_gate_us: tuple[float, float] = (2.20, 2.33)
+    """The same for the high-energy ring [us]; HLT prefilter."""
+
+    @field_validator("ler_gate_us", "her_gate_us")
+    @classmethod
+    def _in_the_turn(cls, gate: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= gate[0] < gate[1] <= 10.06:
+            raise ValueError("must rise within the turn, 0 to 10.06 us")
+        return gate
+
+
+class BackgroundSettings(Settings):
+    """Beam background laid over every collision. What names no source is a surrogate of the right size."""
+
+    level: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    """Factor on the three numbers below."""
+    clusters: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    """Mean number of low-energy ECL clusters; surrogate of the facts."""
+    tracks: float = Field(default=0.05, ge=0, allow_inf_nan=False)
+    """Mean number of charged particles from the beam pipe; no source."""
+    segments: float = Field(default=4.0, ge=0, allow_inf_nan=False)
+    """Mean number of CDC track segments from noise and out-of-time hits; no source."""
+    cluster_energy_gev: float = Field(default=0.040, gt=0, le=1)
+    """Mean energy of the clusters above the threshold of 20 MeV, exponential [GeV]; surrogate of the facts."""
+    cluster_time_ns: float = Field(default=1000.0, ge=0, le=10_000)
+    """Their times are flat within so much before and after the collision [ns]; surrogate of the facts."""
+    track_pt_gev: float = Field(default=0.3, gt=0, le=5)
+    """Mean transverse momentum of the particles, exponential [GeV]; no source."""
+    track_z_cm: float = Field(default=80.0, ge=0, le=100)
+    """They come from the beam pipe, flat in z within so much of the origin [cm]; no source."""
+    burst: BurstSettings = BurstSettings()
+    """What an injection adds."""
+
+    @model_validator(mode="after")
+    def _is_an_event(self) -> BackgroundSettings:
+        most = self.level * max(self.clusters, self.tracks, self.segments) * (1 + self.burst.factor)
+        if most > 500:
+            raise ValueError(f"a mean of {most:.4g} objects of a kind in an event, in a burst: 500 are the most")
+        return self
+
+
 class SourceSettings(Settings):
     """Where the events come from."""
 
@@ -99,6 +197,8 @@ class SourceSettings(Settings):
     """Names of files in configs/processes."""
     signals: tuple[SignalSettings, ...] = ()
     """Injected signals."""
+    background: BackgroundSettings | None = None
+    """Beam background; none without this table, and an empty table lays over what stands there."""
 
 
 class ReplaySettings(Settings):
@@ -114,7 +214,7 @@ class ReplaySettings(Settings):
     group_by: tuple[str, ...] = ()
     """Columns that name the event where a row is a candidate; without them each row is an event."""
     rate_hz: float = Field(default=10_000.0, gt=0)
-    """Mean rate at which the replayed events collide [Hz]."""
+    """Mean rate at which the replayed events collide, at full luminosity [Hz]."""
     luminosity_fb: float | None = Field(default=None, gt=0)
     """Integrated luminosity that the files stand for [fb-1], if they have one."""
 

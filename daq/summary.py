@@ -25,6 +25,7 @@ from daq.run_directory import EVENTS, SECTIONS, SUMMARY, TRIGGER_WORDS, RunFile,
 from daq.spool import OUTCOME_COUNTS, BlockRecord, part_path, read_manifest
 
 _DEAD = "dead_ns_"
+_MEASURES = ("begin_s", "end_s", "luminosity_cm2_s", "delivered_fb", "live_fb")
 DeliveredFb = Callable[[int, int], float | None]
 """(begin_ns, end_ns) -> luminosity that the collider delivered in that time [fb-1], None if unknown."""
 
@@ -140,9 +141,9 @@ def _read(directory: Path, folder: str, part: int, digest: str | None, columns: 
 def _sections(records: Sequence[BlockRecord], section_ns: int, delivered_fb: DeliveredFb) -> pl.DataFrame:
     """Return one row for each luminosity section that a durable block touches.
 
-    ``begin_s`` and ``end_s`` are those of the blocks in it. Live is delivered luminosity times the fraction of this
-    time which is not dead; ``dead_s_<cause>`` and the event counts are what L1 noted for the section. A moment of dead
-    time is noted for one cause only, so the causes add up.
+    ``begin_s`` and ``end_s`` are those of the blocks in it, ``luminosity_cm2_s`` is the mean luminosity of this time.
+    Live is delivered luminosity times the fraction of it which is not dead; ``dead_s_<cause>`` and the event counts are
+    what L1 noted for the section. A moment of dead time is noted for one cause only, so the causes add up.
     """
     covered: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for begin, end in _merged((record.begin_ns, record.end_ns) for record in records):
@@ -162,6 +163,7 @@ def _sections(records: Sequence[BlockRecord], section_ns: int, delivered_fb: Del
             "section": section,
             "begin_s": spans[0][0] / 1e9,
             "end_s": spans[-1][1] / 1e9,
+            "luminosity_cm2_s": None if delivered is None else delivered * 1e39 / (total_ns * 1e-9),
             "delivered_fb": delivered,
             "live_fb": None if delivered is None else delivered * max(0.0, 1.0 - dead_ns / total_ns),
         }
@@ -169,7 +171,7 @@ def _sections(records: Sequence[BlockRecord], section_ns: int, delivered_fb: Del
             cause = name.removeprefix(_DEAD)
             row[name if cause == name else f"dead_s_{cause}"] = value if cause == name else value / 1e9
         rows.append(row)
-    fixed = {"section": pl.Int64} | dict.fromkeys(("begin_s", "end_s", "delivered_fb", "live_fb"), pl.Float64)
+    fixed = {"section": pl.Int64} | dict.fromkeys(_MEASURES, pl.Float64)
     return pl.DataFrame(rows, schema_overrides=fixed, infer_schema_length=None) if rows else pl.DataFrame(schema=fixed)
 
 

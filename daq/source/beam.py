@@ -1,14 +1,17 @@
 """The beam clock: when events collide.
 
-The collision times are a Poisson process, rounded down to the ticks of the machine (`daq.clock`).
+The collision times are a Poisson process, rounded down to the ticks of the machine (`daq.clock`). Its rate goes with
+the luminosity, and only ticks with a bunch have collisions (`daq.source.luminosity`).
 
 Event k's time may depend on (seed, run, k) alone, though a Poisson process is a sum over all earlier events. So events
-come in groups of 1024 on a fixed grid: the time of 1024 collisions is a Gamma(1024) number, and given the last of them
-the other 1023 are uniform and sorted. Both are drawn from the group's own counter; only the group times are summed.
+come in groups of 1024 on a fixed grid, in the time that it would take at full luminosity: that of 1024 collisions is a
+Gamma(1024) number, and given the last of them the other 1023 are uniform and sorted. Both are drawn from the group's
+own counter; only the group times are summed. The profile of the luminosity then stretches this time.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -18,21 +21,27 @@ from daq.event import TimType
 from daq.jit import Array, kernel
 from daq.philox import STREAM_BEAM, STREAM_BEAM_TIMES, exponential, new_draws, normal, start, uniform
 from daq.settings import BeamSettings
+from daq.source.luminosity import Pattern, Profile, bunch_tick, time_of
 
 _GROUP = 1024
 
 
 class Beam:
-    """Collision times of one run, at constant rate and luminosity, with injections that change neither.
+    """Collision times of one run, and the luminosity that they come with.
 
-    Approximate: the beams are topped up without a change of luminosity, and injected bunches bring no background.
+    Approximate: top-up injections leave the luminosity as it is, and every bunch has the same share of it.
     """
 
     def __init__(self, settings: BeamSettings, *, rate_hz: float, seed: int, run: int):
+        """Take the rate of collisions at full luminosity."""
         self.rate_hz = rate_hz
         self._luminosity_cm2_s = settings.luminosity_cm2_s
+        self._profile = Profile.of(settings.profile)
+        self._pattern = Pattern.of(settings.bunches)
         self.injections = Injections.of(settings.injection)
         self._seed, self._run = seed, run
+        # A block asks for its times, its begin and its end, which is the begin of the next.
+        self._group = functools.lru_cache(maxsize=4)(self._make_group)
         self._group_ends = np.zeros(1, dtype=np.int64)  # [g] is the end of group g - 1 [ticks]; grows as needed
 
     def stamp(self, first: int, count: int) -> dict[str, Array]:
@@ -59,17 +68,25 @@ class Beam:
 
     def delivered_fb(self, begin_ns: int, end_ns: int) -> float:
         """Return the luminosity delivered in the interval [fb-1]."""
-        return self._luminosity_cm2_s * 1e-9 * (end_ns - begin_ns) * 1e-39  # 1 fb-1 = 1e39 cm-2
+        full_s = self._profile.full_s(end_ns * 1e-9) - self._profile.full_s(begin_ns * 1e-9)
+        return self._luminosity_cm2_s * full_s * 1e-39  # 1 fb-1 = 1e39 cm-2
 
     def _time_ns(self, event: int) -> int:
         return int(to_ns(self._ticks(event, 1))[0])
 
     def _ticks(self, first: int, count: int) -> Array:
         first_group, end_group = first // _GROUP, -(-(first + count) // _GROUP)
-        self._extend(end_group)
-        ticks = np.empty((end_group - first_group) * _GROUP, dtype=np.int64)
-        _fill_groups(self._seed, self._run, STREAM_BEAM_TIMES, first_group, self._group_ends, ticks.reshape(-1, _GROUP))
-        return ticks[first - first_group * _GROUP :][:count]
+        groups = [np.empty(0, dtype=np.int64), *map(self._group, range(first_group, end_group))]
+        return np.concatenate(groups)[first - first_group * _GROUP :][:count]
+
+    def _make_group(self, group: int) -> Array:
+        """Return the ticks of a group of events."""
+        self._extend(group + 1)
+        ticks = np.empty(_GROUP, dtype=np.int64)
+        ends = self._group_ends[group], self._group_ends[group + 1]
+        key = (self._seed, self._run, STREAM_BEAM_TIMES)
+        _fill_group(key, group, ends, self._profile, self._pattern, ticks)
+        return ticks
 
     def _extend(self, n_groups: int) -> None:
         known = self._group_ends.size - 1
@@ -101,16 +118,18 @@ def _group_lengths(seed: int, run: int, stream: int, first: int, size: int, tick
 
 
 @kernel
-def _fill_groups(seed: int, run: int, stream: int, first: int, ends: Array, out: Array) -> None:
+def _fill_group(
+    key: tuple[int, int, int], group: int, ends: tuple[int, int], profile: Profile, pattern: Pattern, out: Array
+) -> None:
     draws = new_draws()
-    gaps = np.empty(out.shape[1])
-    for i in range(out.shape[0]):
-        start(draws, seed, run, first + i, stream)
-        begin, length = ends[first + i], ends[first + i + 1] - ends[first + i]
-        # Sorted uniform numbers are the running sum of exponential gaps over their total.
-        total = 0.0
-        for j in range(gaps.size):
-            total += exponential(draws)
-            gaps[j] = total
-        for j in range(gaps.size):
-            out[i, j] = begin + np.int64(gaps[j] / total * length)
+    seed, run, stream = key
+    start(draws, seed, run, group, stream)
+    begin, length = ends[0], ends[1] - ends[0]
+    # Sorted uniform numbers are the running sum of exponential gaps over their total.
+    gaps = np.empty(out.size)
+    total = 0.0
+    for j in range(out.size):
+        total += exponential(draws)
+        gaps[j] = total
+    for j in range(out.size):
+        out[j] = bunch_tick(pattern, time_of(profile, begin + gaps[j] / total * length))

@@ -20,15 +20,15 @@ from daq.event import Array, EventBatch
 from daq.jit import kernel
 from daq.philox import STREAM_CHOICE, STREAM_PROCESS, new_draws, start, uniform
 from daq.settings import CONFIGS, BeamSettings, RunSettings, Settings, SignalSettings, parse, read_toml
+from daq.source.assembly import assemble
+from daq.source.background import BeamBackground
 from daq.source.beam import Beam
 from daq.source.cascade import Chains, generate_chains
 from daq.source.compiled import join
 from daq.source.decay import ChainSettings
-from daq.source.detector import respond
 from daq.source.formats import read_sample
 from daq.source.kinematics import CollisionFrame, collision_frame
 from daq.source.particles import Particles
-from daq.source.primitives import add_primitives
 from daq.source.processes import Kind, ProcessTable, generate
 from daq.source.signals import Signal, check_process, settle
 from daq.source.species import closest
@@ -123,15 +123,13 @@ class MixSource:
         total_nb = sum(self.cross_sections_nb)
         self._shares = np.cumsum(self.cross_sections_nb) / total_nb
         rate_hz = total_nb * NB_CM2 * settings.beam.luminosity_cm2_s
-        self._beam = Beam(settings.beam, rate_hz=rate_hz, seed=self._seed, run=self._run)
+        self.beam = Beam(settings.beam, rate_hz=rate_hz, seed=self._seed, run=self._run)
+        self.background = BeamBackground.of(settings)
 
     def block(self, first: int, count: int) -> EventBatch:
         """Return ``count`` events from number ``first``."""
         where = {"first_event": first, "seed": self._seed, "run": self._run}
-        particles = self.particles(first, count)
-        truth = {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
-        batch = EventBatch(count, truth | self._beam.stamp(first, count) | respond(particles, **where), check=False)
-        return add_primitives(batch, **where)
+        return assemble(self.particles(first, count), self.beam.stamp(first, count), self.background, **where)
 
     def particles(self, first: int, count: int) -> Particles:
         """Return the particles of the events, before the detector."""
@@ -152,11 +150,11 @@ class MixSource:
 
     def interval_ns(self, first: int, count: int) -> tuple[int, int]:
         """Return the stretch [begin, end) of the run that belongs to these events."""
-        return self._beam.interval_ns(first, count)
+        return self.beam.interval_ns(first, count)
 
     def delivered_fb(self, begin_ns: int, end_ns: int) -> float:
         """Return the luminosity delivered in the interval [fb-1]."""
-        return self._beam.delivered_fb(begin_ns, end_ns)
+        return self.beam.delivered_fb(begin_ns, end_ns)
 
     def _generated(self, process: Array, events: Array) -> Particles:
         return generate(self._table, process, events, frame=self._frame, seed=self._seed, run=self._run)

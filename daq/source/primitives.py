@@ -98,7 +98,7 @@ def add_primitives(batch: EventBatch, *, first_event: int, seed: int, run: int) 
     front = Front()
     cells = _cell_arrays(batch, (seed, run, STREAM_PRIMITIVES), first_event, front)
     tracks = _track_arrays(batch, (seed, run, STREAM_TRACK_PRIMITIVES), first_event, front)
-    return EventBatch(batch.size, batch.arrays() | cells | tracks, check=False)
+    return batch.replaced(cells | tracks)
 
 
 def _cell_arrays(batch: EventBatch, key: tuple[int, int, int], first_event: int, front: Front) -> dict[str, Array]:

@@ -19,12 +19,12 @@ from daq.errors import InputError
 from daq.event import EventBatch, InjectionRing
 from daq.settings import ReplaySettings, RunSettings
 from daq.source import formats
+from daq.source.assembly import assemble
+from daq.source.background import BeamBackground
 from daq.source.beam import Beam
-from daq.source.detector import respond
 from daq.source.formats import Level
 from daq.source.formats.event_table import COLUMNS, INJECTION, event_batch, read_event_table
 from daq.source.formats.particle_table import particle_table, particles_of
-from daq.source.particles import Particles
 from daq.source.primitives import add_primitives
 
 _STAGED = "staged.parquet"
@@ -52,6 +52,8 @@ def stage(files: Sequence[Path], settings: RunSettings, directory: Path) -> Stag
         If a file is bad in any way, the files are of different levels, or there are no events. Nothing is left behind.
     """
     level = _level_of_all(files, settings.replay)
+    if settings.source.background is not None and level != "particles":
+        raise InputError(f"is laid over particles, but the files hold {level}", key="[source.background]")
     is_new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     part = directory / f".part-{os.getpid()}-{_STAGED}"
@@ -148,25 +150,22 @@ class ReplaySource:
         self._level = self._file.schema_arrow.metadata[_LEVEL].decode()
         self._settings = settings
         self._beam = Beam(settings.beam, rate_hz=settings.replay.rate_hz, seed=settings.seed, run=settings.run)
+        self._background = BeamBackground.of(settings)
         self.n_events: int = self._file.metadata.num_rows
 
     def block(self, first: int, count: int) -> EventBatch:
         """Return ``count`` events from ``first`` on."""
-        table = self._rows(first, count)
-        seed, run = self._settings.seed, self._settings.run
+        table, stamps = self._rows(first, count), self._beam.stamp(first, count)
+        where = {"first_event": first, "seed": self._settings.seed, "run": self._settings.run}
         if self._level == "particles":
-            particles = particles_of(table, self._path, first)
-            objects = respond(particles, first_event=first, seed=seed, run=run)
-            arrays = objects | {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
-        else:
-            arrays = event_batch(table, self._path).arrays()
-        stamps = self._beam.stamp(first, count)
+            return assemble(particles_of(table, self._path, first), stamps, self._background, **where)
+        arrays = event_batch(table, self._path).arrays()
         if self._level == "events" and not self._beam.injections.is_on:
             # What the file recorded of injections stays with its events; where it has none, the clock speaks.
             recorded = arrays["injection_ring"] != InjectionRing.NONE
             stamps |= {name: np.where(recorded, arrays[name], stamps[name]) for name in INJECTION}
         batch = EventBatch(count, arrays | stamps)
-        return batch if self._level == "events" else add_primitives(batch, first_event=first, seed=seed, run=run)
+        return batch if self._level == "events" else add_primitives(batch, **where)
 
     def _rows(self, first: int, count: int) -> pa.Table:
         if not 0 <= first <= first + count <= self.n_events:
@@ -184,4 +183,4 @@ class ReplaySource:
         if luminosity is None:
             return None
         _, whole_ns = self.interval_ns(0, self.n_events)
-        return luminosity * (end_ns - begin_ns) / whole_ns
+        return luminosity * self._beam.delivered_fb(begin_ns, end_ns) / self._beam.delivered_fb(0, whole_ns)

@@ -253,5 +253,6 @@ def test_luminosity_of_what_is_there(directory: Path):
     assert sections["section"].to_list() == [0, 1]
     assert sections["delivered_fb"].to_list() == [15.0, 15.0]
     assert sections["live_fb"].to_list() == [15.0, 15.0]
+    assert sections["luminosity_cm2_s"].to_list() == pytest.approx([1e39 / 1e-9] * 2)  # 15 fb-1 in 15 ns each
     summary = finalise(directory, run, delivered_fb=lambda *_: None, stopped_early=True)
     assert summary["delivered_fb"] is summary["live_fb"] is None

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daq.errors import InputError
 from daq.event import EventBatch
-from daq.settings import CONFIGS, InjectionSettings, RunSettings, load
+from daq.settings import CONFIGS, BackgroundSettings, InjectionSettings, ProfileSettings, RunSettings, load
 from daq.source.formats import read_sample, write_particles
 from daq.source.replay import ReplaySource, StagedInfo, stage
 from tests.batches import assert_same
@@ -243,3 +243,44 @@ def test_beyond_the_end(taus: ReplaySource):
     with pytest.raises(IndexError, match="of 500"):
         taus.block(490, 11)
     assert len(taus.block(500, 0)) == 0
+
+
+def with_background(change: RunSettings) -> RunSettings:
+    """Return the settings with the standard beam background."""
+    source = change.source.model_copy(update={"background": BackgroundSettings()})
+    return change.model_copy(update={"source": source})
+
+
+def test_background_is_laid_over_particles(taus: ReplaySource, tmp_path: Path):
+    """Two more clusters an event, and some tracks; blocks make no difference to it."""
+    wanted = with_background(settings())
+    stage([SAMPLES / "tau_pair.parquet"], wanted, tmp_path / "staged")
+    laid = ReplaySource(wanted, tmp_path / "staged")
+    whole = laid.block(0, 500)
+    assert_same(EventBatch.concatenate([laid.block(0, 123), laid.block(123, 377)]), whole)
+    added = (whole["clusters.offsets"][-1] - taus.block(0, 500)["clusters.offsets"][-1]) / 500
+    assert abs(added - 2.0) < 0.4
+
+
+def test_background_cannot_be_laid_over_what_is_reconstructed(taus: ReplaySource, tmp_path: Path):
+    """Whoever asks for it is told; nothing is left behind."""
+    pq.write_table(taus.block(0, 20).to_arrow(), tmp_path / "events.parquet")
+    with pytest.raises(InputError, match=r"\[source.background\]: is laid over particles"):
+        stage([tmp_path / "events.parquet"], with_background(settings()), tmp_path / "staged")
+    assert not (tmp_path / "staged").exists()
+
+
+def test_delivered_luminosity_follows_the_profile(tmp_path: Path):
+    """Of a luminosity that decays, the first half of the time has more than half; all of it is that of the files."""
+    profile = ProfileSettings(kind="decaying", lifetime_s=0.03, fill_s=0.1)
+    decaying = settings(luminosity_fb=2.0)
+    decaying = decaying.model_copy(update={"beam": decaying.beam.model_copy(update={"profile": profile})})
+    stage([SAMPLES / "tau_pair.parquet"], decaying, tmp_path / "staged")
+    source = ReplaySource(decaying, tmp_path / "staged")
+    _, end = source.interval_ns(0, source.n_events)
+    begin_of_last = end - end % 100_000_000
+    halves = [source.delivered_fb(*one) for one in ((0, 50_000_000), (50_000_000, 100_000_000))]
+    assert begin_of_last >= 100_000_000
+    assert halves[0] is not None and halves[1] is not None
+    assert halves[0] / halves[1] == pytest.approx(np.exp(0.05 / 0.03))
+    assert source.delivered_fb(0, end) == pytest.approx(2.0)
