@@ -161,7 +161,7 @@ def test_an_unknown_column_names_the_known_ones(tmp_path: Path):
             choose()
     plain = L1Menu.load("physics")
     assert plain.choose(None, 1e36) is None
-    with pytest.raises(InputError, match=r"menu physics has no such prescale column \(known: none\)"):
+    with pytest.raises(InputError, match=r"no such prescale column \(known: none\)"):
         plain.choose("low", 1.0)
 
 
