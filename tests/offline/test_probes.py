@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from daq.event import EventBatch
 from daq.jit import Array
-from daq.settings import BeamSettings, MenuSettings, RunSettings, SourceSettings
+from daq.settings import BeamSettings, HltSettings, L1Settings, RunSettings, SourceSettings
 from daq.source.helix import perigee
 from daq.source.kinematics import collision_frame
 from daq.source.mix import MixSource
@@ -20,9 +20,9 @@ FRAME = collision_frame(BeamSettings())
 
 def mu_pairs(n: int) -> Particles:
     """Return e+e- -> mu+ mu- (gamma) at particle level."""
-    menu = MenuSettings(menu="physics")
+    menus = {"l1": L1Settings(menu="physics"), "hlt": HltSettings(menu="physics")}
     source = SourceSettings(processes=("mu_pair",))
-    return MixSource(RunSettings(name="t", events=n, source=source, l1=menu, hlt=menu)).particles(0, n)
+    return MixSource(RunSettings(name="t", events=n, source=source, **menus)).particles(0, n)
 
 
 def perfect(particles: Particles) -> EventBatch:

@@ -157,11 +157,11 @@ def test_an_unknown_column_names_the_known_ones(tmp_path: Path):
     """Also where the menu has none, and where it has and none is asked for."""
     menu = menu_of(tmp_path, GOOD)
     for choose in (lambda: menu.choose("hgih", 1.0), lambda: menu.prescales("hgih"), menu.prescales):
-        with pytest.raises(InputError, match=r"menu test has no such prescale column \(known: low, high\)"):
+        with pytest.raises(InputError, match=r"no such prescale column \(known: low, high\)"):
             choose()
     plain = L1Menu.load("physics")
     assert plain.choose(None, 1e36) is None
-    with pytest.raises(InputError, match=r"menu physics has no such prescale column \(known: none\)"):
+    with pytest.raises(InputError, match=r"no such prescale column \(known: none\)"):
         plain.choose("low", 1.0)
 
 

@@ -47,7 +47,7 @@ def menus(draw: st.DrawFn) -> MenuTables:
             )
         )
     )
-    prescales = st.one_of(st.integers(0, 2**32), st.tuples(*[st.integers(0, 1000) for _ in columns]))
+    prescales = st.one_of(st.integers(0, 2**32 - 1), st.tuples(*[st.integers(0, 1000) for _ in columns]))
     lines = tuple(
         LineSettings(
             name=name,
