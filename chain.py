@@ -59,8 +59,9 @@ EXACT = (
 )
 """What the emulation does as the experiment's public software does it, for the report."""
 APPROXIMATE = (
-    "The detector is a parametrised response, not a simulation of Belle II: no conversions, bremsstrahlung, decays in "
-    "flight or beam background.",
+    "The detector is a parametrised response, not a simulation of Belle II: no conversions, bremsstrahlung or decays "
+    "in flight.",
+    "Beam background is a surrogate, there if the configuration has it; what is nothing but background is not there.",
     "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
     "Initial- and final-state radiation: at most one photon each from a leading-logarithmic radiator; three photons "
     "follow the tree-level matrix element. Signals radiate one initial-state photon where their process says so.",
@@ -68,7 +69,7 @@ APPROXIMATE = (
     "tau or charm of a signal event decays by simple modes.",
     "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
     "Dead time follows models of minimum spacing, front-end buffers and injection veto; their numbers are settings, as "
-    "those of Belle II are not public. Injections bring no background.",
+    "those of Belle II are not public. The luminosity does not change with the injections.",
     "L1 inputs that the public simulation does not make (TOP, endcap KLM counts, ...) are held at 0.",
     "Prescales of real menus are not public; those used are of public menus and of the design rate table.",
     "Beside a strong signal the polynomial background is pulled up: there significances are too low, limits too "

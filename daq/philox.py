@@ -43,15 +43,16 @@ def start(draws: Array, seed: int, run: int, event: int, stream: int) -> None:
 
 
 @kernel
-def _refill(draws: Array) -> None:
+def _rounds(
+    c_0: np.uint64, c_1: np.uint64, c_2: np.uint64, c_3: np.uint64, key_0: np.uint64, key_1: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+    """Return the four words that a counter and a key give; each holds 32 bits."""
     mask = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
     multiplier_0 = np.uint64(0xD2511F53)
     multiplier_1 = np.uint64(0xCD9E8D57)
     weyl_0 = np.uint64(0x9E3779B9)
     weyl_1 = np.uint64(0xBB67AE85)
-    key_0, key_1 = draws[0], draws[1]
-    c_0, c_1, c_2, c_3 = draws[2], draws[3], draws[4], draws[5]
     for _ in range(10):
         product_0 = multiplier_0 * c_0
         product_1 = multiplier_1 * c_2
@@ -63,9 +64,37 @@ def _refill(draws: Array) -> None:
         )
         key_0 = (key_0 + weyl_0) & mask
         key_1 = (key_1 + weyl_1) & mask
-    draws[6], draws[7], draws[8], draws[9] = c_0, c_1, c_2, c_3
+    return c_0, c_1, c_2, c_3
+
+
+@kernel
+def _refill(draws: Array) -> None:
+    draws[6], draws[7], draws[8], draws[9] = _rounds(draws[2], draws[3], draws[4], draws[5], draws[0], draws[1])
     draws[2] += np.uint64(1)
     draws[10] = np.uint64(0)
+
+
+@kernel
+def four(key: tuple[int, int, int], event: int, group: int) -> tuple[float, float, float, float]:
+    """Return the numbers 4 ``group`` to 4 ``group`` + 3 that `uniform` gives for (seed, run, stream) and an event.
+
+    For where their number is known: nothing is kept in memory between them, which is half of what they cost.
+    """
+    mask = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    seed, run, stream = np.uint64(key[0]), np.uint64(key[1]), np.uint64(key[2])
+    number = np.uint64(event)
+    a, b, c, d = _rounds(
+        np.uint64(group), number & mask, ((number >> half) & np.uint64(0xFFFFFF)) | (stream << np.uint64(24)),
+        run & mask, seed & mask, seed >> half,
+    )  # fmt: skip
+    return _open(a), _open(b), _open(c), _open(d)
+
+
+@kernel
+def _open(word: np.uint64) -> float:
+    """Return the middle of the interval that 32 bits stand for in (0, 1)."""
+    return (np.float64(word) + 0.5) * (1.0 / 4294967296.0)
 
 
 @kernel
@@ -75,7 +104,7 @@ def uniform(draws: Array) -> float:
         _refill(draws)
     word = draws[6 + np.int64(draws[10])]
     draws[10] += np.uint64(1)
-    return (np.float64(word) + 0.5) * (1.0 / 4294967296.0)
+    return _open(word)
 
 
 @kernel

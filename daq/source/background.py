@@ -20,29 +20,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from daq.clock import TICK_NS
-from daq.event import GROUPS, LAYOUT, OFFSET, Array, EventBatch, InjectionRing
+from daq.event import LAYOUT, OFFSET, Array, EventBatch, InjectionRing
 from daq.jit import kernel
 from daq.philox import (
     STREAM_BACKGROUND,
     STREAM_BACKGROUND_CLUSTERS,
     STREAM_BACKGROUND_SEGMENTS,
     STREAM_BACKGROUND_TRACKS,
-    exponential,
-    new_draws,
-    start,
-    uniform,
+    four,
 )
 from daq.settings import BackgroundSettings, RunSettings
 from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
 from daq.source.particles import Particles
 
 _SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
-_MEASURED = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
+_MOMENTUM = ("px", "py", "pz", "energy", "x", "y", "z")
+_MEASURED = tuple(
+    f"clusters.{name}" for name in ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
+)
+_FLAGS = ("clusters.is_track", "clusters.has_photon_hypothesis")
 
 
 class Stray(NamedTuple):
@@ -99,6 +100,7 @@ class BeamBackground:
     def __init__(self, settings: BackgroundSettings, *, seed: int, run: int):
         self._key = seed, run
         self._means = np.array([settings.level * getattr(settings, kind) for kind in Laid._fields])
+        self._table = _poisson_table(self._means)
         self._stray = Stray(settings.track_pt_gev, settings.track_z_cm)
         self._soft = Soft(settings.cluster_energy_gev, settings.cluster_time_ns)
         gates = np.zeros((2, len(InjectionRing)))
@@ -119,7 +121,7 @@ class BeamBackground:
         """Return how much there is in the events from ``first_event``, at the times that the clock gives."""
         strength = self.strength(stamps)
         offsets = np.zeros((len(self._means), strength.size + 1), dtype=OFFSET)
-        _count((*self._key, STREAM_BACKGROUND), first_event, self._means, strength, offsets)
+        _count((*self._key, STREAM_BACKGROUND), first_event, self._means, self._table, strength, offsets)
         return Laid(*offsets)
 
     def with_tracks(self, particles: Particles, laid: Laid, first_event: int) -> Particles:
@@ -127,31 +129,25 @@ class BeamBackground:
         if not laid.tracks[-1]:
             return particles
         offsets = particles.offsets + laid.tracks
-        fields = {
-            name: _spread(particles.offsets, getattr(particles, name), offsets) for name in Particles.PARTICLE_FIELDS
-        }
-        _draw_stray(
-            (*self._key, STREAM_BACKGROUND_TRACKS), first_event, offsets, laid.tracks, self._stray,
-            tuple(fields[name] for name in ("px", "py", "pz", "energy", "x", "y", "z")), fields["pdg"],
-        )  # fmt: skip
+        before = particles.offsets
+        fields = _spread(before, {name: getattr(particles, name) for name in _MOMENTUM}, offsets, np.float64)
+        pdg = _spread(before, {"pdg": particles.pdg}, offsets, particles.pdg.dtype)
+        key = (*self._key, STREAM_BACKGROUND_TRACKS)
+        _draw_stray(key, first_event, offsets, laid.tracks, self._stray, tuple(fields.values()), pdg["pdg"])
         events = {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
-        return Particles(offsets=offsets, **fields, **events)
+        return Particles(offsets=offsets, **pdg, **fields, **events)
 
     def with_clusters(self, objects: dict[str, Array], laid: Laid, first_event: int) -> dict[str, Array]:
         """Return the arrays of tracks and clusters with the soft clusters, last in each event."""
         before = objects["clusters.offsets"]
         offsets = before + laid.clusters
-        columns = {
-            column.name: _spread(before, objects[column.path], offsets, column.dtype) for column in GROUPS["clusters"]
-        }
+        measured = _spread(before, {name: objects[name] for name in _MEASURED}, offsets, LAYOUT[_MEASURED[0]])
+        flags = _spread(before, {name: objects[name] for name in _FLAGS}, offsets, np.bool_)
         _draw_soft(
             (*self._key, STREAM_BACKGROUND_CLUSTERS), first_event, offsets, laid.clusters, self._soft,
-            (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), tuple(columns[name] for name in _MEASURED),
-            columns["is_track"], columns["has_photon_hypothesis"],
+            (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), tuple(measured.values()), *flags.values(),
         )  # fmt: skip
-        return (
-            objects | {f"clusters.{name}": values for name, values in columns.items()} | {"clusters.offsets": offsets}
-        )
+        return objects | measured | flags | {"clusters.offsets": offsets}
 
     def with_segments(self, batch: EventBatch, laid: Laid, first_event: int) -> EventBatch:
         """Return the batch with the segments of noise among those of its tracks, in rising order, each once."""
@@ -165,19 +161,30 @@ class BeamBackground:
         return batch.replaced({"segments.offsets": after, "segments": segments[: after[-1]]})
 
 
-def _spread(before: Array, values: Array, after: Array, dtype: str | None = None) -> Array:
-    """Return the objects of events at new offsets; what is new there is not filled."""
-    out = np.empty(int(after[-1]), dtype=dtype or values.dtype)
-    _move(before, values, after, out)
-    return out
+def _spread(before: Array, columns: Mapping[str, Array], after: Array, dtype: Any) -> dict[str, Array]:
+    """Return the objects of events at new offsets, in columns of one dtype; what is new there is not filled."""
+    old = tuple(np.ascontiguousarray(values, dtype=dtype) for values in columns.values())
+    out = tuple(np.empty((len(old), int(after[-1])), dtype=dtype))
+    _move(before, old, after, out)
+    return dict(zip(columns, out, strict=True))
 
 
 @kernel
-def _move(before: Array, values: Array, after: Array, out: Array) -> None:
+def _move(before: Array, columns: tuple[Array, ...], after: Array, out: tuple[Array, ...]) -> None:
     for i in range(before.size - 1):
         shift = after[i] - before[i]
         for j in range(before[i], before[i + 1]):
-            out[j + shift] = values[j]
+            for k in range(len(columns)):
+                out[k][j + shift] = columns[k][j]
+
+
+def _poisson_table(means: Array) -> Array:
+    """Return (kinds, 64) the probability of at most so many objects where nothing raises the mean."""
+    number = np.arange(64)
+    factorials = np.array([math.lgamma(n + 1) for n in number])
+    logs = number * np.log(np.maximum(means, 1e-300))[:, None] - means[:, None] - factorials
+    table: Array = np.cumsum(np.exp(logs), axis=1)
+    return table
 
 
 @kernel
@@ -190,9 +197,8 @@ def _strength(since_us: Array, ring: Array, bunch: Array, burst: Burst, tick_us:
 
 
 @kernel
-def _poisson(draws: Array, mean: float) -> int:
-    """Return a Poisson number of mean up to 700, by adding up its probabilities: one draw."""
-    left = uniform(draws)
+def _poisson(left: float, mean: float) -> int:
+    """Return the Poisson number of mean up to 700 that a uniform number stands for."""
     probability = math.exp(-mean)
     count = 0
     while left > probability > 0.0:
@@ -203,13 +209,20 @@ def _poisson(draws: Array, mean: float) -> int:
 
 
 @kernel
-def _count(key: tuple[int, int, int], first_event: int, means: Array, strength: Array, offsets: Array) -> None:
-    draws = new_draws()
-    seed, run, stream = key
+def _count(
+    key: tuple[int, int, int], first_event: int, means: Array, table: Array, strength: Array, offsets: Array
+) -> None:
+    last = table.shape[1] - 1
     for i in range(strength.size):
-        start(draws, seed, run, first_event + i, stream)
+        draws = four(key, first_event + i, 0)
         for kind in range(means.size):
-            offsets[kind, i + 1] = offsets[kind, i] + _poisson(draws, means[kind] * strength[i])
+            count = 0
+            if strength[i] == 1.0:  # almost always
+                while count < last and draws[kind] > table[kind, count]:
+                    count += 1
+            if strength[i] != 1.0 or count == last:
+                count = _poisson(draws[kind], means[kind] * strength[i])
+            offsets[kind, i + 1] = offsets[kind, i] + count
 
 
 @kernel
@@ -217,26 +230,23 @@ def _draw_stray(
     key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, stray: Stray,
     particle: tuple[Array, ...], pdg: Array,
 ) -> None:  # fmt: skip
-    draws = new_draws()
-    seed, run, stream = key
     px, py, pz, energy, x, y, z = particle
     for i in range(offsets.size - 1):
         added = laid[i + 1] - laid[i]
-        if added == 0:
-            continue
-        start(draws, seed, run, first_event + i, stream)
-        for j in range(offsets[i + 1] - added, offsets[i + 1]):
-            species = uniform(draws)
+        for number in range(added):
+            species, u_pt, u_cosine, u_phi = four(key, first_event + i, 2 * number)
+            u_around, u_z, _, _ = four(key, first_event + i, 2 * number + 1)
+            j = offsets[i + 1] - added + number
             pdg[j] = 2212 if species < 0.5 else 11 if species < 0.75 else -11
             mass = stray.proton_gev if species < 0.5 else stray.electron_gev
-            pt = stray.pt_mean * exponential(draws)
-            cosine = stray.cosine_min + (stray.cosine_max - stray.cosine_min) * uniform(draws)
-            phi, around = 2.0 * math.pi * uniform(draws), 2.0 * math.pi * uniform(draws)
+            pt = -stray.pt_mean * math.log(u_pt)
+            cosine = stray.cosine_min + (stray.cosine_max - stray.cosine_min) * u_cosine
+            phi, around = 2.0 * math.pi * u_phi, 2.0 * math.pi * u_around
             px[j], py[j] = pt * math.cos(phi), pt * math.sin(phi)
             pz[j] = pt * cosine / math.sqrt(1.0 - cosine * cosine)
             energy[j] = math.sqrt(pt * pt + pz[j] * pz[j] + mass * mass)
             x[j], y[j] = stray.pipe_radius * math.cos(around), stray.pipe_radius * math.sin(around)
-            z[j] = stray.z_max * (2.0 * uniform(draws) - 1.0)
+            z[j] = stray.z_max * (2.0 * u_z - 1.0)
 
 
 @kernel
@@ -244,27 +254,26 @@ def _draw_soft(
     key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, soft: Soft,
     surface: tuple[float, float, float], measured: tuple[Array, ...], is_track: Array, has_photon_hypothesis: Array,
 ) -> None:  # fmt: skip
-    draws = new_draws()
-    seed, run, stream = key
     radius, back, front = surface
     energy, theta, phi, r, time, dt99, shape = measured
     low, high = math.cos(soft.theta_max), math.cos(soft.theta_min)
     for i in range(offsets.size - 1):
         added = laid[i + 1] - laid[i]
-        if added == 0:
-            continue
-        start(draws, seed, run, first_event + i, stream)
-        for j in range(offsets[i + 1] - added, offsets[i + 1]):
-            deposit = soft.energy_min + soft.energy_mean * exponential(draws)
-            cosine = low + (high - low) * uniform(draws)
+        for number in range(added):
+            u_energy, u_cosine, u_phi, u_time = four(key, first_event + i, 2 * number)
+            u_shape, _, _, _ = four(key, first_event + i, 2 * number + 1)
+            j = offsets[i + 1] - added + number
+            deposit = soft.energy_min - soft.energy_mean * math.log(u_energy)
+            cosine = low + (high - low) * u_cosine
             to_end = (front if cosine > 0.0 else back) / cosine if cosine != 0.0 else math.inf
+            noise = soft.time_noise / deposit
             energy[j] = deposit
             theta[j] = math.acos(cosine)
-            phi[j] = math.pi * (2.0 * uniform(draws) - 1.0)
+            phi[j] = math.pi * (2.0 * u_phi - 1.0)
             r[j] = min(radius / math.sqrt(1.0 - cosine * cosine), to_end)
-            time[j] = soft.time_max * (2.0 * uniform(draws) - 1.0)
-            dt99[j] = 2.576 * math.hypot(soft.time_constant, soft.time_noise / deposit)
-            shape[j] = uniform(draws)
+            time[j] = soft.time_max * (2.0 * u_time - 1.0)
+            dt99[j] = 2.576 * math.sqrt(soft.time_constant * soft.time_constant + noise * noise)
+            shape[j] = u_shape
             is_track[j], has_photon_hypothesis[j] = False, True
 
 
@@ -273,20 +282,19 @@ def _fill_segments(
     key: tuple[int, int, int], first_event: int, before: Array, old: Array, laid: Array, sizes: Array,
     starts: Array, after: Array, out: Array,
 ) -> None:  # fmt: skip
-    draws = new_draws()
-    seed, run, stream = key
     end = 0
     for i in range(before.size - 1):
         first = end
         for j in range(before[i], before[i + 1]):
             out[end] = old[j]
             end += 1
-        if laid[i + 1] > laid[i]:
-            start(draws, seed, run, first_event + i, stream)
-        for _ in range(laid[i + 1] - laid[i]):
-            place = uniform(draws) * sizes.size  # its whole part is the superlayer, the rest of it the azimuth
-            layer = int(place)
-            end = _insert(out, first, end, starts[layer] + int((place - layer) * sizes[layer]))
+        added = laid[i + 1] - laid[i]
+        for group in range((added + 3) // 4):
+            draws = four(key, first_event + i, group)
+            for k in range(min(4, added - 4 * group)):
+                place = draws[k] * sizes.size  # its whole part is the superlayer, the rest of it the azimuth
+                layer = int(place)
+                end = _insert(out, first, end, starts[layer] + int((place - layer) * sizes[layer]))
         after[i + 1] = end
 
 

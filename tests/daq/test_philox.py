@@ -57,6 +57,20 @@ def test_each_coordinate_matters(seed: int, run: int, event: int, stream: int, d
     assert not np.array_equal(here, numbers(**other))
 
 
+@kernel
+def fill_by_four(key, event, out):
+    for group in range(out.size // 4):
+        out[4 * group : 4 * group + 4] = philox.four(key, event, group)
+
+
+@given(st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**56 - 1), st.integers(0, 200))
+def test_four_at_a_time_are_the_same_numbers(seed: int, run: int, event: int, stream: int):
+    """As those that come one by one, for any seed, run, event and stream."""
+    out = np.empty(12)
+    fill_by_four((seed, run, stream), event, out)
+    np.testing.assert_array_equal(out, numbers(seed, run, event, stream, 12))
+
+
 def test_uniform_fills_the_interval():
     """100,000 numbers in 100 bins: the chi-square of uniformity is not improbable."""
     counts, _ = np.histogram(numbers(5, 1, 2, 3, 100_000), bins=100, range=(0, 1))
