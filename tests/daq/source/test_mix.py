@@ -12,11 +12,13 @@ from numpy.testing import assert_array_equal
 from daq.errors import InputError
 from daq.event import LAYOUT, EventBatch
 from daq.settings import CONFIGS, parse
-from daq.source import mix
+from daq.source import catalogue
+from daq.source.catalogue import load_process
 from daq.source.formats import write_particles
 from daq.source.kinematics import collision_frame
-from daq.source.mix import MixSource, ProcessSettings, load_process
+from daq.source.mix import MixSource
 from daq.source.particles import Particles
+from daq.source.standard.process import ProcessSettings
 from tests.daq.source.runs import ALP, run_settings
 
 GENERATED = ("bhabha", "gamma_gamma", "mu_pair")
@@ -29,7 +31,7 @@ def small_sample(tmp_path, monkeypatch):
         np.array([0, 1, 3, 6]), pdg=np.full(6, 22), px=np.full(6, 0.3), pz=np.full(6, 0.4), energy=np.full(6, 0.5)
     )
     write_particles(tmp_path / "qqbar.parquet", particles)
-    monkeypatch.setattr(mix, "SAMPLES", tmp_path)
+    monkeypatch.setattr(catalogue, "SAMPLES", tmp_path)
     return particles
 
 
