@@ -23,14 +23,13 @@ import numpy as np
 from daq.jit import Array, kernel
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, boosted
-from daq.source.standard.rows import Beams, circle, emit
+from daq.source.standard.rows import CELLS, Beams, circle, draw_cell, emit, spectrum
 
-CELLS = 512  # of ln y
 ELECTRON_PHOTON_SLOTS = 3
 
 
 def electron_photon_table(sqrt_s_gev: float, cosine: float, energy_min_gev: float, lost_rad: float) -> Array:
-    """Return the (2, CELLS + 1) table of the sampler: edges of ln y and the cumulative sum of its bounds [1/GeV2].
+    """Return the proposal in ln y (see `daq.source.standard.rows.spectrum`), its integral in 1/GeV2.
 
     The photon has at least ``energy_min_gev`` in the CM, and a polar angle whose cosine is within ``cosine`` of 0.
     """
@@ -43,7 +42,7 @@ def electron_photon_table(sqrt_s_gev: float, cosine: float, energy_min_gev: floa
     fluxes = np.vectorize(spectator_flux)(points, sqrt_s_gev, lost_rad, ALPHA, ELECTRON_GEV)
     born = math.pi * ALPHA**2 / sqrt_s_gev**2
     bounds = 1.01 * (4 * born / points * np.log((1 + points * high) / (1 + points / high)) * fluxes)
-    return np.stack([edges, np.concatenate([[0.0], np.cumsum(bounds.max(axis=1) * np.diff(edges))])])
+    return spectrum(edges, bounds.max(axis=1))
 
 
 @kernel
@@ -73,16 +72,8 @@ def make_electron_photon(
     most = (1.0 + row.cosine[1]) / (1.0 - row.cosine[1])
     least = 1.0 / most
     while True:
-        chance = uniform(draws) * table[1, -1]
-        below, above = 0, table.shape[1] - 1
-        while above - below > 1:
-            middle = (below + above) // 2
-            if table[1, middle] <= chance:
-                below = middle
-            else:
-                above = middle
-        height = (table[1, above] - table[1, below]) / (table[0, above] - table[0, below])
-        y = math.exp(table[0, below] + (chance - table[1, below]) / height)
+        log_y, height = draw_cell(draws, table)
+        y = math.exp(log_y)
         # The ratio of the photon's light-cone components, from d ln(1 + y ratio).
         begin = 1.0 + y * least
         logs = math.log((1.0 + y * most) / begin)

@@ -16,15 +16,16 @@ from daq.source.cascade import Chains, scratch_of, walk
 from daq.source.compiled import join
 from daq.source.kinematics import ELECTRON_GEV, MUON_GEV, CollisionFrame
 from daq.source.particles import Particles
+from daq.source.radiation import radiator_exponent
 from daq.source.signals import Signal
 from daq.source.species import standard_model
 from daq.source.standard.cosmic import COSMIC_SLOTS, make_cosmic
 from daq.source.standard.electron_photon import ELECTRON_PHOTON_SLOTS, electron_photon_table, make_electron_photon
-from daq.source.standard.pairs import PAIR_SLOTS, make_pair
+from daq.source.standard.pairs import PAIR_SLOTS, final_most, make_pair
 from daq.source.standard.process import Process
-from daq.source.standard.rows import ROW, Beams, Kind
+from daq.source.standard.rows import CELLS, ROW, Beams, Kind
 from daq.source.standard.sample import Pool, draw_event, pool_of
-from daq.source.standard.two_photon import CELLS, TWO_PHOTON_SLOTS, make_two_photon, two_photon_table
+from daq.source.standard.two_photon import TWO_PHOTON_SLOTS, make_two_photon, rapidity_range, two_photon_table
 
 _PRODUCTS = {"e": (11, ELECTRON_GEV), "mu": (13, MUON_GEV), "pi": (-211, standard_model().mass_gev("pi+"))}
 _PAIRS = {Kind.BHABHA: "e", Kind.MU_PAIR: "mu"}
@@ -34,7 +35,7 @@ class Tables(NamedTuple):
     """All that the kernel reads, of all processes of a run."""
 
     row: Array  # ROW, one a process
-    spectrum: Array  # (n, 2, CELLS + 1)
+    spectrum: Array  # (n, 3, CELLS + 1)
     pool: Pool
     chains: Chains
 
@@ -108,7 +109,7 @@ def make_generator(
             entry["table"] = len(spectra)
             spectra.append(spectrum)
     truth = [(one.mass_gev, one.ctau_cm) if isinstance(one, Signal) else (0.0, 0.0) for one in processes]
-    tables = Tables(row, np.array(spectra).reshape(-1, 2, CELLS + 1), pool_of(samples), join(chains))
+    tables = Tables(row, np.array(spectra).reshape(-1, 3, CELLS + 1), pool_of(samples), join(chains))
     return Generator(
         tables, np.cumsum(shares) / np.sum(shares), np.array(truth, dtype=np.float32).T.copy(), beams, frame, seed, run
     )
@@ -127,6 +128,11 @@ def _fill(entry: Any, one: Process, beams: Beams) -> None:
     x_max = 1 - (settings.pair_mass_min_gev / beams.sqrt_s) ** 2
     entry["x_max"], entry["soft"] = x_max, x_max**beams.slope
     entry["hard"] = -0.5 * beams.slope * math.log(1 - x_max)
+    entry["silent"] = (beams.cut_off / x_max) ** beams.slope
+    if product is not None:
+        share = 4 * (float(entry["mass"]) / beams.sqrt_s) ** 2
+        entry["final_slope"] = slope = radiator_exponent(beams.alpha, share)
+        entry["final_silent"] = (beams.cut_off / final_most(share)) ** slope
     entry["energy_min"] = settings.energy_min_gev
     entry["lost"] = math.radians(settings.lost_deg)
     entry["region"] = settings.region_cm
@@ -136,7 +142,9 @@ def _spectrum(entry: Any, one: Process, sqrt_s_gev: float) -> Array | None:
     """Return the table of a sampler that has one."""
     mass, code = float(entry["mass"]), int(entry["code"])
     if one.kind is Kind.TWO_PHOTON:
-        return two_photon_table(sqrt_s_gev, mass, one.settings.pair_mass_min_gev, scalar=code < 0)
+        low, high = rapidity_range(float(entry["cosine"][0]), float(entry["cosine"][1]), mass, sqrt_s_gev)
+        least = one.settings.pair_mass_min_gev
+        return two_photon_table(sqrt_s_gev, mass, least, rapidity=high - low, scalar=code < 0)
     if one.kind is Kind.ELECTRON_PHOTON:
         energy, lost = float(entry["energy_min"]), float(entry["lost"])
         return electron_photon_table(sqrt_s_gev, float(entry["cosine"][1]), energy, lost)

@@ -33,7 +33,7 @@ def make_pair(draws: Array, row: Any, beams: Beams, to_lab: Array, columns: Arra
     """Write e+e- -> pair: negative (or first) particle, positive, initial- and final-state photon."""
     kind, code, mass, sqrt_s = row.kind, row.code, row.mass, beams.sqrt_s
     while True:
-        x = _initial_fraction(draws, beams.slope, row.x_max, row.soft, row.hard)
+        x = _initial_fraction(draws, beams.slope, row.x_max, row.soft, row.hard, row.silent)
         x = 0.0 if x < beams.cut_off else x
         bound = 1.0
         if kind == 1:  # before anything else is drawn: most of the weights are near 1, far below their maximum
@@ -51,7 +51,8 @@ def make_pair(draws: Array, row: Any, beams: Beams, to_lab: Array, columns: Arra
         velocity_squared = 1.0 - 4.0 * mass * mass / (pair_mass * pair_mass)
         cosine = _born_cosine(draws, kind, row.cosine[0], row.cosine[1], velocity_squared)
         line = toward(axis, cosine, circle(uniform(draws)))
-        first, second, final = _decayed(draws, pair, pair_mass, line, mass, beams)
+        silent = row.final_silent if x == 0.0 else 0.0
+        first, second, final = _decayed(draws, pair, pair_mass, line, mass, beams, row.final_slope, silent)
         if kind != 1 or x == 0.0:
             break
         if uniform(draws) * bound < _three_photon_weight(x, photon, photon_cosine, first, second, cosine, sqrt_s):
@@ -74,21 +75,34 @@ def _photon_along(
 
 
 @kernel
-def _initial_fraction(draws: Array, slope: float, x_max: float, soft: float, hard: float) -> float:
-    """Draw x from beta x^(beta - 1) (1 - x + x^2/2)/(1 - x) = beta x^(beta - 1) + beta/2 x^(1 + beta)/(1 - x)."""
+def _initial_fraction(draws: Array, slope: float, x_max: float, soft: float, hard: float, silent: float) -> float:
+    """Draw x from beta x^(beta - 1) (1 - x + x^2/2)/(1 - x) = beta x^(beta - 1) + beta/2 x^(1 + beta)/(1 - x).
+
+    What is below the cut-off comes as 0: that saves the two most costly functions in half of the events.
+    """
     while True:
         if uniform(draws) * (soft + hard) < soft:
-            return x_max * math.exp(math.log(uniform(draws)) / slope)
+            chance = uniform(draws)
+            return 0.0 if chance < silent else x_max * math.exp(math.log(chance) / slope)
         x = 1.0 - math.exp(math.log(1.0 - x_max) * uniform(draws))
         if uniform(draws) < math.pow(x, 1.0 + slope):
             return x
 
 
 @kernel
-def _final_fraction(draws: Array, slope: float, y_max: float) -> float:
-    """Draw y from beta y^(beta - 1) (1 - y + y^2/2)."""
+def final_most(share: float) -> float:
+    """Return the largest fraction that the final state radiates: the pair is left a little above its threshold."""
+    return 1.0 - 1.01 * share
+
+
+@kernel
+def _final_fraction(draws: Array, slope: float, y_max: float, silent: float) -> float:
+    """Draw y from beta y^(beta - 1) (1 - y + y^2/2); 0 if it is among the ``silent``, where the last factor is 1."""
     while True:
-        y = y_max * math.exp(math.log(uniform(draws)) / slope)
+        chance = uniform(draws)
+        if chance < silent:
+            return 0.0
+        y = y_max * math.exp(math.log(chance) / slope)
         if uniform(draws) < 1.0 - y + 0.5 * y * y:
             return y
 
@@ -115,15 +129,20 @@ def _born_cosine(draws: Array, kind: int, cos_min: float, cos_max: float, veloci
 @kernel
 def _decayed(
     draws: Array, pair: tuple[float, float, float, float], pair_mass: float, line: tuple[float, float, float],
-    fermion_mass: float, beams: Beams,
+    fermion_mass: float, beams: Beams, slope: float, silent: float,
 ) -> tuple[
     tuple[float, float, float, float], tuple[float, float, float, float], tuple[float, float, float, float]
 ]:  # fmt: skip
-    """Return the two particles of the pair along ``line`` and a final-state photon (energy 0: none), in the CM."""
+    """Return the two particles of the pair along ``line`` and a final-state photon (energy 0: none), in the CM.
+
+    ``silent`` is the probability that the final state is, for the pair with all of the energy; 0 if it has to be found.
+    """
     y = 0.0
     if fermion_mass > 0.0:
         share = 4.0 * (fermion_mass / pair_mass) ** 2
-        y = _final_fraction(draws, radiator_exponent(beams.alpha, share), 1.0 - 1.01 * share)
+        if silent == 0.0:
+            slope = radiator_exponent(beams.alpha, share)
+        y = _final_fraction(draws, slope, final_most(share), silent)
         y = 0.0 if y < beams.cut_off else y
     mass = pair_mass * math.sqrt(1.0 - y)
     momentum = math.sqrt(0.25 * mass * mass - fermion_mass * fermion_mass)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daq.jit import Array, kernel
+from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV
 from daq.source.radiation import CUT_OFF, radiator_slope
 
@@ -36,6 +37,9 @@ ROW = np.dtype(
         (("largest fraction of the squared mass that the initial state radiates", "x_max"), "<f8"),
         (("its power beta: the weight of soft radiation", "soft"), "<f8"),
         (("the weight of hard radiation", "hard"), "<f8"),
+        (("probability that soft radiation is below the cut-off", "silent"), "<f8"),
+        (("beta of final-state radiation where the initial state is silent", "final_slope"), "<f8"),
+        (("probability that the final state is silent then", "final_silent"), "<f8"),
         (("smallest energy of a photon [GeV]; smallest momentum of a cosmic muon [GeV]", "energy_min"), "<f8"),
         (("largest angle of a lost electron in the CM [rad]", "lost"), "<f8"),
         (("cosmic muons: largest distance from the beam line, largest |z| there [cm]", "region"), "<f8", (2,)),
@@ -63,6 +67,36 @@ class Beams(NamedTuple):
         """Return the beams at a collision energy [GeV]."""
         share = 4 * (ELECTRON_GEV / sqrt_s_gev) ** 2
         return cls(sqrt_s_gev, ALPHA, ELECTRON_GEV, radiator_slope(sqrt_s_gev**2, ELECTRON_GEV), share, CUT_OFF)
+
+
+CELLS = 512
+
+
+def spectrum(edges: Array, bounds: Array) -> Array:
+    """Return the table of a proposal that is flat in each of ``CELLS`` cells of a variable.
+
+    Returns
+    -------
+    (3, CELLS + 1) float64
+        Edges of the cells; the cumulative sum of bound times width, its last entry the integral of the proposal; and a
+        guide: the cell at 0, 1/CELLS, ... of that integral, or one before it.
+    """
+    total = np.concatenate([[0.0], np.cumsum(bounds * np.diff(edges))])
+    guide = np.searchsorted(total, np.linspace(0, total[-1], CELLS + 1), side="right") - 1
+    return np.stack([edges, total, np.minimum(guide, CELLS - 1)])
+
+
+@kernel
+def draw_cell(draws: Array, table: Array) -> tuple[float, float]:
+    """Return a number drawn from a proposal (see `spectrum`), and the bound there."""
+    chance = uniform(draws)
+    cells = table.shape[1] - 1
+    cell = int(table[2, int(chance * cells)])
+    chance *= table[1, cells]
+    while cell < cells - 1 and table[1, cell + 1] <= chance:
+        cell += 1
+    height = (table[1, cell + 1] - table[1, cell]) / (table[0, cell + 1] - table[0, cell])
+    return table[0, cell] + (chance - table[1, cell]) / height, height
 
 
 @kernel

@@ -25,23 +25,24 @@ import numpy as np
 from daq.jit import Array, kernel
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, GEV2_NB, boosted
-from daq.source.standard.rows import Beams, circle, emit
+from daq.source.standard.rows import CELLS, Beams, circle, draw_cell, emit, spectrum
 
-CELLS = 512  # of ln W^2
 TWO_PHOTON_SLOTS = 4
 
 
-def two_photon_table(sqrt_s_gev: float, mass_gev: float, pair_mass_min_gev: float, *, scalar: bool) -> Array:
-    """Return the (2, CELLS + 1) table of the sampler: edges of ln(W^2/s) and the cumulative sum of its bounds.
+def two_photon_table(
+    sqrt_s_gev: float, mass_gev: float, pair_mass_min_gev: float, *, rapidity: float, scalar: bool
+) -> Array:
+    """Return the proposal in ln(W^2/s) (see `daq.source.standard.rows.spectrum`), its integral in 1/GeV2.
 
-    The last entry of the second row is the sum itself, per unit of the rapidity of a product [1/GeV2].
+    ``rapidity`` is the range of rapidities that a product in the acceptance can have.
     """
     top = 1 - 10 * ELECTRON_GEV / (0.5 * sqrt_s_gev)
     low = math.log((max(pair_mass_min_gev, 2.001 * mass_gev) / sqrt_s_gev) ** 2)
     edges = np.linspace(low, 2 * math.log(top), CELLS + 1)
     points = edges[:-1, None] + np.diff(edges)[:, None] * np.array([0.0, 0.5, 1.0])
-    bounds = 1.01 * np.vectorize(_bound)(points, ALPHA, ELECTRON_GEV, sqrt_s_gev, top, scalar).max(axis=1)
-    return np.stack([edges, np.concatenate([[0.0], np.cumsum(bounds * np.diff(edges))])])
+    what = (mass_gev, rapidity, ALPHA, ELECTRON_GEV, sqrt_s_gev, top, scalar)
+    return spectrum(edges, 1.01 * np.vectorize(_bound)(points, *what).max(axis=1))
 
 
 def two_photon_cross_section_nb(
@@ -74,6 +75,16 @@ def two_photon_cross_section_nb(
 
 
 @kernel
+def rapidity_range(cos_low: float, cos_high: float, mass: float, sqrt_s: float) -> tuple[float, float]:
+    """Return more than the range of rapidities of a product whose angle is in the acceptance.
+
+    The rapidity of a massive particle is nearer to 0 than its pseudorapidity, and none is beyond that of its beam.
+    """
+    most = math.log(sqrt_s / mass)
+    return max(-most, min(0.0, math.atanh(cos_low))), min(most, max(0.0, math.atanh(cos_high)))
+
+
+@kernel
 def photon_flux(y: float, w2: float, sqrt_s: float, alpha: float, electron_mass: float) -> float:
     """Return y N(y) of the photons of one beam."""
     if y >= 1.0:
@@ -88,16 +99,31 @@ def photon_flux(y: float, w2: float, sqrt_s: float, alpha: float, electron_mass:
 
 
 @kernel
-def _bound(log_tau: float, alpha: float, electron_mass: float, sqrt_s: float, top: float, scalar: bool) -> float:
-    """Return more than the density in ln W^2 and the rapidity of a product, the other integrated over its range.
+def _bound(
+    log_tau: float, mass: float, rapidity: float, alpha: float, electron_mass: float, sqrt_s: float, top: float,
+    scalar: bool,
+) -> float:  # fmt: skip
+    """Return the largest density in ln W^2, Y and t, times the ranges of Y and t.
 
-    2.125 is the largest 1 + 3b - 2b^2, more than the angular weight of fermions at b = beta^2.
+    The weight of the angle is at most 1 for scalars and, for fermions, 2 - (2 sqrt(2) - 2)(1 - b) at b = beta^2 where
+    that is not at an edge, which is below 2.
     """
     tau = math.exp(log_tau)
     w2, root = tau * sqrt_s * sqrt_s, math.exp(0.5 * log_tau)
     flux = photon_flux(min(root, top), w2, sqrt_s, alpha, electron_mass)
-    born = math.pi * alpha * alpha / w2 * (1.0 if scalar else 2.0 * 2.125)
-    return flux * flux * born * 2.0 * max(0.0, math.log(top / root))
+    beta2 = 1.0 - 4.0 * mass * mass / w2
+    angle = 1.0
+    if not scalar:
+        angle = 4.0 - (4.0 * math.sqrt(2.0) - 4.0) * (1.0 - beta2) if beta2 > 0.3 else 2.0 + 4.0 * beta2
+    born = math.pi * alpha * alpha / w2 * angle
+    width = min(2.0 * _rapidity_of(math.sqrt(beta2)), rapidity)
+    return flux * flux * born * width * 2.0 * max(0.0, math.log(top / root))
+
+
+@kernel
+def _rapidity_of(velocity: float) -> float:
+    """Return atanh of a velocity, in one logarithm."""
+    return 0.5 * math.log((1.0 + velocity) / (1.0 - velocity))
 
 
 @kernel
@@ -119,29 +145,20 @@ def make_two_photon(
     half = 0.5 * sqrt_s
     top = 1.0 - 10.0 * beams.electron_mass / half
     cos_low, cos_high = row.cosine[0], row.cosine[1]
-    # The rapidity of a massive product is nearer to 0 than its pseudorapidity; none is beyond that of its beam.
-    most = math.log(sqrt_s / mass)
-    rapidity_low, rapidity_high = max(-most, min(0.0, math.atanh(cos_low))), min(most, max(0.0, math.atanh(cos_high)))
+    rapidity_low, rapidity_high = rapidity_range(cos_low, cos_high, mass, sqrt_s)
     while True:
-        # A cell of ln W^2 by its bound, even inside of it.
-        chance = uniform(draws) * table[1, -1]
-        below, above = 0, table.shape[1] - 1
-        while above - below > 1:
-            middle = (below + above) // 2
-            if table[1, middle] <= chance:
-                below = middle
-            else:
-                above = middle
-        height = (table[1, above] - table[1, below]) / (table[0, above] - table[0, below])
-        log_tau = table[0, below] + (chance - table[1, below]) / height
+        log_tau, height = draw_cell(draws, table)
         root = math.exp(0.5 * log_tau)
         w2 = root * root * sqrt_s * sqrt_s
         edge = math.log(top / root)
         y = (2.0 * uniform(draws) - 1.0) * edge
-        t = rapidity_low + (rapidity_high - rapidity_low) * uniform(draws) - y
         beta2 = 1.0 - 4.0 * mass * mass / w2
-        power = math.exp(2.0 * abs(t))
-        scaled = math.copysign((power - 1.0) / (power + 1.0), t)
+        most = _rapidity_of(math.sqrt(beta2))
+        width = min(2.0 * most, rapidity_high - rapidity_low)
+        t = width * uniform(draws)
+        t += -most if 2.0 * most <= width else rapidity_low - y
+        power = math.exp(2.0 * t)
+        scaled = (power - 1.0) / (power + 1.0)
         c2 = scaled * scaled / beta2
         if c2 >= 1.0:
             continue
@@ -150,7 +167,7 @@ def make_two_photon(
         flux = photon_flux(y1, w2, sqrt_s, beams.alpha, beams.electron_mass)
         flux *= photon_flux(y2, w2, sqrt_s, beams.alpha, beams.electron_mass)
         born = math.pi * beams.alpha * beams.alpha / w2 * (1.0 if scalar else 2.0)
-        weight = 2.0 * edge * flux * born * _angle_weight(beta2, c2, scalar)
+        weight = 2.0 * edge * width * flux * born * _angle_weight(beta2, c2, scalar)
         if uniform(draws) * height > weight:
             continue
         # What the electrons of the beams, on their mass shells, leave to the pair.

@@ -1,4 +1,4 @@
-"""Every shipped decay chain: four-momentum at several masses and near thresholds, mass shells, charge, its own particles."""
+"""Every shipped decay chain: four-momentum at several masses and near thresholds, mass shells, charges, particles."""
 
 import math
 
