@@ -26,6 +26,9 @@ app = typer.Typer(
 trigger = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Decisions of a trigger level on a file.")
 app.add_typer(trigger, name="trigger")
 
+source = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What the event source makes.")
+app.add_typer(source, name="source")
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
@@ -298,6 +301,22 @@ def trigger_l1(
         say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
     if as_json:
         show(result, True, "")
+
+
+@source.command("info")
+def source_info(
+    config: Annotated[
+        Path | None, typer.Argument(help="Run configuration; all shipped processes if not given.")
+    ] = None,
+    luminosity: Annotated[float | None, typer.Option(help="Of the rates [cm-2 s-1]; else that of the beam.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List processes with their cross-sections, acceptances, sources, and expected rates at a luminosity."""
+    from commands.source_info import source_info as describe
+    from commands.source_info import table
+
+    result = describe(config, luminosity)
+    show(result, as_json, table(result))
 
 
 @app.command()

@@ -76,6 +76,12 @@ def standard(name: str, frame: CollisionFrame, luminosity_cm2_s: float) -> Proce
     return Process(name, settings, cross_section, sample)
 
 
+def standard_names() -> list[str]:
+    """Return the names of all files of configs/processes that a run can list under ``[source] processes``."""
+    files = [(path.stem, load_process(path)) for path in sorted(PROCESSES.glob("*.toml"))]
+    return [name for name, settings in files if not isinstance(settings, ChainSettings) or settings.is_standard]
+
+
 def _named(name: str, key: str) -> ProcessSettings | ChainSettings:
     known = sorted(path.stem for path in PROCESSES.glob("*.toml"))
     if name not in known:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from daq.settings import Settings
+from daq.source.decay import ChainSettings
 from daq.source.particles import Particles
 from daq.source.standard.rows import Kind
 
@@ -62,6 +63,27 @@ class ProcessSettings(Settings):
         if min(self.region_cm) <= 0:
             raise ValueError("region_cm must be above 0")
         return self
+
+
+def acceptance_of(settings: ProcessSettings | ChainSettings) -> str:
+    """Say in which acceptance the cross-section of a process holds."""
+    low, high = settings.acceptance_deg
+    angles = "all angles" if (low, high) == (0, 180) else f"{low:g}-{high:g} deg"
+    if isinstance(settings, ChainSettings):
+        return angles if angles == "all angles" else f"first product at {angles}"
+    match settings.sampler:
+        case "two_photon":
+            return f"pair above {settings.pair_mass_min_gev:g} GeV, one of it at {angles}"
+        case "electron_photon":
+            return (
+                f"photon above {settings.energy_min_gev:g} GeV at {angles}, an electron below {settings.lost_deg:g} deg"
+            )
+        case "cosmic":
+            radius, length = settings.region_cm
+            return f"above {settings.energy_min_gev:g} GeV, within {radius:g} cm of the beam line, |z| < {length:g} cm"
+        case "sample":
+            return "all angles"
+    return f"{angles}, pair above {settings.pair_mass_min_gev:g} GeV"
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def _angle_weight(beta2: float, c2: float, scalar: bool) -> float:
     pole, sine2 = 1.0 - beta2 * c2, 1.0 - c2
     if scalar:
         part = beta2 * sine2 / pole
-        return 1.0 - 2.0 * part + 2.0 * part * part
+        return pole * (1.0 - 2.0 * part + 2.0 * part * part)
     return 1.0 + beta2 * c2 + 2.0 * beta2 * (1.0 - beta2) * sine2 / pole
 
 
