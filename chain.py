@@ -26,7 +26,8 @@ from daq.errors import InputError
 from daq.event import EventBatch, Outcome
 from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
 from daq.settings import BackgroundSettings, InjectionSettings, RunSettings, load, parse, read_toml
-from daq.source.mix import MixSource, Source, what_process
+from daq.source.catalogue import what_process
+from daq.source.mix import MixSource, Source
 from daq.source.replay import ReplaySource, stage
 from daq.source.species import load_table
 from daq.stream.codec import Block, as_received

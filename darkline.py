@@ -334,6 +334,22 @@ def trigger_l1(
         show(result, True, "")
 
 
+@source.command("info")
+def source_info(
+    config: Annotated[
+        Path | None, typer.Argument(help="Run configuration; all shipped processes if not given.")
+    ] = None,
+    luminosity: Annotated[float | None, typer.Option(help="Of the rates [cm-2 s-1]; else that of the beam.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List processes with their cross-sections, acceptances, sources, and expected rates at a luminosity."""
+    from commands.source_info import source_info as describe
+    from commands.source_info import table
+
+    result = describe(config, luminosity)
+    show(result, as_json, table(result))
+
+
 @source.command("show")
 def source_show(
     event: Annotated[int, typer.Argument(help="Number of the event, from 0.")],

@@ -15,9 +15,9 @@ import numpy as np
 from benchmarks.chain import cpu_seconds, reference
 from daq.settings import BeamSettings, SignalSettings
 from daq.source.cascade import generate_chains
+from daq.source.catalogue import PROCESSES, load_process
 from daq.source.decay import ChainSettings
 from daq.source.kinematics import collision_frame
-from daq.source.mix import PROCESSES, load_process
 from daq.source.signals import settle
 
 EVENTS, ROUNDS = 16_384, 5

@@ -114,16 +114,21 @@ def generate_chains(
     """
     room = int(chains.chain["slots"][chain].sum())
     offsets, pdg = np.zeros(events.size + 1, dtype=OFFSET), np.zeros(room, dtype=np.int32)
-    row = np.zeros((room, 7))
-    scratch = int(chains.chain["slots"].max()) + 1
+    columns = np.zeros((7, room))
     _generate(
         (seed, run, STREAM_PROCESS), events, chain, chains, (ALPHA, ELECTRON_GEV, CUT_OFF), frame.sqrt_s_gev,
-        frame.to_lab, np.zeros((scratch, 8)), np.zeros((scratch, 2), dtype=np.int64), offsets, pdg, row,
+        frame.to_lab, *scratch_of(chains), offsets, pdg, columns,
     )  # fmt: skip
-    columns = dict(zip(("px", "py", "pz", "energy", "x", "y", "z"), row[: offsets[-1]].T, strict=True))
+    named = dict(zip(("px", "py", "pz", "energy", "x", "y", "z"), columns[:, : offsets[-1]], strict=True))
     return Particles.build(
-        offsets, pdg=pdg[: offsets[-1]], process=process, mass_gev=mass_gev, ctau_cm=ctau_cm, **columns
+        offsets, pdg=pdg[: offsets[-1]], process=process, mass_gev=mass_gev, ctau_cm=ctau_cm, **named
     )
+
+
+def scratch_of(chains: Chains) -> tuple[Array, Array]:
+    """Return the two arrays in which the kernel keeps the particles of an event."""
+    slots = int(chains.chain["slots"].max(initial=0)) + 1
+    return np.zeros((slots, 8)), np.zeros((slots, 2), dtype=np.int64)
 
 
 # The kernels share two arrays: slot[k] is (px, py, pz, energy, mass, x, y, z) of a particle in the CM frame, its vertex
@@ -133,7 +138,7 @@ def generate_chains(
 @kernel
 def _generate(
     key: tuple[int, int, int], events: Array, chain: Array, chains: Chains, constants: tuple[float, float, float],
-    sqrt_s: float, to_lab: Array, slot: Array, family: Array, offsets: Array, pdg: Array, row: Array,
+    sqrt_s: float, to_lab: Array, slot: Array, family: Array, offsets: Array, pdg: Array, columns: Array,
 ) -> None:  # fmt: skip
     """Walk the chain of each event."""
     draws = new_draws()
@@ -141,35 +146,49 @@ def _generate(
     out = 0
     for i in range(events.size):
         start(draws, seed, run, events[i], stream)
-        this = chains.chain[chain[i]]
-        conjugate = this.conjugates != 0 and uniform(draws) < 0.5
-        photon, axis = (0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
-        if this.radiates >= 0:
-            photon, axis = _radiate(draws, sqrt_s, chains.radiated, this.radiates, constants)
-        _put(slot, 0, (-photon[0], -photon[1], -photon[2], sqrt_s - photon[3]), sqrt_s)
-        if photon[3] > 0.0:
-            slot[0, 4] = math.sqrt(sqrt_s * (sqrt_s - 2.0 * photon[3]))
-        slot[0, 5] = slot[0, 6] = slot[0, 7] = 0.0
-        family[0, 0], family[0, 1] = this.root, -1
-        k = family[0, 1] + 1  # 0; as a literal it would compile every kernel below a second time
-        used = k + 1
-        while k < used:
-            node = chains.node[family[k, 0]]
-            if node.first == node.last:
-                pdg[out] = node.anti_pdg if conjugate else node.pdg
-                _write(to_lab, slot, k, row, out)
-                out += 1
-            else:
-                made = _decay(draws, chains, k, used, slot, family, axis, constants[1])
-                _place(draws, to_lab, node.ctau, k, used, made, slot)
-                used += made
-            k += 1
-        if photon[3] > 0.0:
-            pdg[out] = 22
-            _put(slot, 0, photon, 0.0)
-            _write(to_lab, slot, 0, row, out)
-            out += 1
+        out = walk(draws, chains, chain[i], constants, sqrt_s, to_lab, slot, family, columns, pdg, out)
         offsets[i + 1] = out
+
+
+@kernel
+def walk(
+    draws: Array, chains: Chains, chain: int, constants: tuple[float, float, float], sqrt_s: float, to_lab: Array,
+    slot: Array, family: Array, columns: Array, pdg: Array, out: int,
+) -> int:  # fmt: skip
+    """Write the final particles of one event from column ``out`` on, return the next free column.
+
+    ``constants`` are alpha, the electron's mass and the smallest radiated fraction; ``slot`` and ``family`` are scratch
+    space (see `scratch_of`); ``columns`` has the rows px, py, pz, energy, x, y, z.
+    """
+    this = chains.chain[chain]
+    conjugate = this.conjugates != 0 and uniform(draws) < 0.5
+    photon, axis = (0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 1.0)
+    if this.radiates >= 0:
+        photon, axis = _radiate(draws, sqrt_s, chains.radiated, this.radiates, constants)
+    _put(slot, 0, (-photon[0], -photon[1], -photon[2], sqrt_s - photon[3]), sqrt_s)
+    if photon[3] > 0.0:
+        slot[0, 4] = math.sqrt(sqrt_s * (sqrt_s - 2.0 * photon[3]))
+    slot[0, 5] = slot[0, 6] = slot[0, 7] = 0.0
+    family[0, 0], family[0, 1] = this.root, -1
+    k = family[0, 1] + 1  # 0; as a literal it would compile every kernel below a second time
+    used = k + 1
+    while k < used:
+        node = chains.node[family[k, 0]]
+        if node.first == node.last:
+            pdg[out] = node.anti_pdg if conjugate else node.pdg
+            _write(to_lab, slot, k, columns, out)
+            out += 1
+        else:
+            made = _decay(draws, chains, k, used, slot, family, axis, constants[1])
+            _place(draws, to_lab, node.ctau, k, used, made, slot)
+            used += made
+        k += 1
+    if photon[3] > 0.0:
+        pdg[out] = 22
+        _put(slot, 0, photon, 0.0)
+        _write(to_lab, slot, 0, columns, out)
+        out += 1
+    return out
 
 
 @kernel
@@ -192,12 +211,12 @@ def _lab_component(to_lab: Array, r: int, slot: Array, k: int) -> float:
 
 
 @kernel
-def _write(to_lab: Array, slot: Array, k: int, row: Array, out: int) -> None:
+def _write(to_lab: Array, slot: Array, k: int, columns: Array, out: int) -> None:
     """Write a final particle: lab momentum and vertex."""
     for r in range(4):
-        row[out, r] = _lab_component(to_lab, r, slot, k)
+        columns[r, out] = _lab_component(to_lab, r, slot, k)
     for r in range(3):
-        row[out, 4 + r] = slot[k, 5 + r]
+        columns[4 + r, out] = slot[k, 5 + r]
 
 
 @kernel

@@ -27,6 +27,12 @@ _SHAPES: Mapping[str, int] = {
 }
 
 
+NO_CHAINS = Chains(
+    np.zeros(0, CHAIN), np.zeros(0, NODE), np.zeros(0, MODE), np.zeros(0, ELEMENT), np.zeros((0, WEIGHT_KNOTS)),
+    np.zeros((0, 2, RADIATED_KNOTS)),
+)  # fmt: skip
+
+
 def compile_tree(
     settings: ChainSettings,
     tree: Tree,
@@ -73,9 +79,9 @@ def compile_tree(
 
 
 def join(parts: Sequence[Chains]) -> Chains:
-    """Return several chains, at least one, in one set of tables."""
+    """Return any number of chains in one set of tables."""
     nodes = modes = elements = weights = spectra = 0
-    moved = []
+    moved = [NO_CHAINS]
     for part in parts:
         chain, node, mode = part.chain.copy(), part.node.copy(), part.mode.copy()
         chain["root"] += nodes

@@ -56,6 +56,19 @@ def tau_pair_cross_section_nb(s_gev2: float) -> float:
     return TAU_PAIR_NB * order(s_gev2) / order(10.58**2)
 
 
+def radiative_return_cross_section_nb(mass_gev: float, electron_width_gev: float, s_gev2: float) -> float:
+    """Return sigma(e+e- -> gamma V) of a narrow resonance below s by initial-state radiation, at all angles.
+
+    (12 pi^2 Gamma_ee/(m s)) W(x), x = 1 - m^2/s, W = (2 alpha/(pi x)) (ln(s/m_e^2) - 1)(1 - x + x^2/2): Bonneau and
+    Martin, Nucl. Phys. B27 (1971) 381, at first order.
+    """
+    x = 1 - mass_gev**2 / s_gev2
+    if x <= 0:
+        return 0.0
+    radiator = 2 * ALPHA / (math.pi * x) * (math.log(s_gev2 / ELECTRON_GEV**2) - 1) * (1 - x + 0.5 * x * x)
+    return 12 * math.pi**2 * electron_width_gev / (mass_gev * s_gev2) * radiator * GEV2_NB
+
+
 # ---- axion-like particle with photons
 
 

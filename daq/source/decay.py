@@ -80,7 +80,7 @@ class NewParticle(Settings):
 
 
 class ChainSettings(Settings):
-    """A process file with ``sampler = "decay_chain"``: a signal as a decay chain."""
+    """A process file with ``sampler = "decay_chain"``: a signal or a Standard Model process as a chain."""
 
     title: str
     sampler: Literal["decay_chain"]
@@ -93,6 +93,8 @@ class ChainSettings(Settings):
     """The new particle that ``mass_gev`` and ``ctau_cm`` of a run, and the truth columns, are about."""
     cross_section: str | None = None
     """Name of the formula of the production cross-section."""
+    cross_section_nb: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Instead of a formula, for a process of the Standard Model: that of the events that are generated [nb]."""
     coupling: str | None = None
     """Name of what a run gives as ``coupling``."""
     couplings: dict[str, float] = Field(default_factory=dict)
@@ -103,6 +105,12 @@ class ChainSettings(Settings):
     """Whether a photon is radiated in the initial state."""
     conjugate: bool = False
     """Half of the events are charge-conjugated; a rate from formulas then counts both."""
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether this is a process of the Standard Model with its rate in the file: no new particle, no coupling."""
+        has_formula = self.cross_section is not None and self.coupling is None
+        return not self.particles and (has_formula or self.cross_section_nb is not None)
 
 
 @dataclass(frozen=True, slots=True)

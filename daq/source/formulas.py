@@ -97,6 +97,11 @@ def _upsilon_4s(v: Values) -> float:
     return c.UPSILON_4S_NB
 
 
+def _radiative_return(name: str, electron_width_gev: float) -> CrossSection:
+    """Widths to e+e-: Particle Data Group, Review of Particle Physics 2024."""
+    return lambda v: c.radiative_return_cross_section_nb(v.mass(name), electron_width_gev, v.s_gev2)
+
+
 CROSS_SECTIONS: Mapping[str, CrossSection] = MappingProxyType(
     {
         "alp_photon": lambda v: c.alp_cross_section_nb(v.mass("a"), v.coupling("g_agg"), v.s_gev2),
@@ -108,6 +113,9 @@ CROSS_SECTIONS: Mapping[str, CrossSection] = MappingProxyType(
         "alp_mu_mu": lambda v: c.muon_alp_cross_section_nb(v.mass("a"), v.coupling("g_a"), v.s_gev2),
         "leptophilic_tau_tau": lambda v: c.leptophilic_cross_section_nb(v.mass("phi_L"), v.coupling("xi"), v.s_gev2),
         "upsilon_4s": _upsilon_4s,
+        "isr_omega": _radiative_return("omega", 0.60e-6),
+        "isr_phi": _radiative_return("phi", 1.27e-6),
+        "isr_j_psi": _radiative_return("J/psi", 5.53e-6),
         "tau_pair": lambda v: c.tau_pair_cross_section_nb(v.s_gev2),
     }
 )

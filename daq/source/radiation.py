@@ -79,11 +79,11 @@ def radiator_exponent(alpha: float, share: float) -> float:
 def draw_photon_cosine(draws: Array, x: float, share: float) -> float:
     """Draw the cosine of a radiated photon to the axis of the radiating pair; ``share`` is 4 m^2/s."""
     edge = math.sqrt(1.0 + share)
-    rapidity = math.atanh(1.0 / edge)
+    twice_rapidity = math.log((edge + 1.0) * (edge + 1.0) / share)  # where tanh is 1/edge
     scale = 2.0 - 2.0 * x + x * x
     mass_term = share * (1.0 - x * x / scale)
     while True:
-        cosine = edge * math.tanh((2.0 * uniform(draws) - 1.0) * rapidity)
+        cosine = edge * (1.0 - 2.0 / (math.exp((2.0 * uniform(draws) - 1.0) * twice_rapidity) + 1.0))
         cosine = min(1.0, max(-1.0, cosine))
         denominator = 1.0 - cosine * cosine + share
         if uniform(draws) < 1.0 - mass_term / denominator - 0.5 * x * x / scale * denominator:

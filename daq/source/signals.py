@@ -50,6 +50,9 @@ def check_process(settings: ChainSettings, file: Path | None = None) -> None:
     for key, name, known in named:
         if name is not None and name not in known:
             raise InputError(closest(name, known, "is not known"), file=file, key=key, value=name)
+    if settings.cross_section_nb is not None and (settings.cross_section is not None or settings.particles):
+        rule = "is for a process of known particles, without a formula"
+        raise InputError(rule, file=file, key="cross_section_nb", value=settings.cross_section_nb)
     parents = [parse_decay(row.decay)[0] for row in settings.decays]
     for row, parent in zip(settings.decays, parents, strict=True):
         key = f"decays {row.decay!r} fraction"
@@ -83,6 +86,15 @@ def settle(signal: SignalSettings, settings: ChainSettings, sqrt_s_gev: float, f
     return _Settling(signal, settings, sqrt_s_gev).signal()
 
 
+def settle_standard(name: str, settings: ChainSettings, sqrt_s_gev: float) -> Signal:
+    """Settle a decay chain of the Standard Model, which has its rate in its file (`ChainSettings.is_standard`)."""
+    as_given = SignalSettings(process=name, cross_section_nb=settings.cross_section_nb or 1.0)
+    if settings.cross_section_nb is None:
+        rate = _Settling(as_given, settings, sqrt_s_gev).rate(None)
+        as_given = as_given.model_copy(update={"cross_section_nb": rate})
+    return settle(as_given, settings, sqrt_s_gev)
+
+
 class _Settling:
     """The values of one signal, from what was given to what follows."""
 
@@ -96,7 +108,7 @@ class _Settling:
         given, settings = self._given, self._settings
         coupling = given.coupling
         try:
-            cross_section = self._rate(coupling) if coupling is not None else given.cross_section_nb or 0.0
+            cross_section = self.rate(coupling) if coupling is not None else given.cross_section_nb or 0.0
         except MissingValue as error:
             rule = f"cross_section {settings.cross_section} {error}: give cross_section_nb"
             raise InputError(rule, key=_WHERE + "process", value=given.process) from None
@@ -109,6 +121,14 @@ class _Settling:
         main = settings.particle or ""
         truth = self._masses.get(main, 0.0), ctaus.get(main, 0.0)
         return Signal(self._name(), chains, cross_section, *truth)
+
+    def rate(self, coupling: float | None) -> float:
+        """Return the cross-section of the generated events [nb]; `MissingValue` if its formula lacks something."""
+        settings, values = self._settings, self._values(coupling)
+        produced = CROSS_SECTIONS[settings.cross_section or ""](values)
+        tree = self._tree(values, {})
+        both = 2.0 if settings.conjugate else 1.0
+        return both * produced * tree.fractions[COLLISION] * accepted_share(settings, tree)
 
     # ---- what the run gives
 
@@ -201,20 +221,12 @@ class _Settling:
             key = f"{_WHERE}process {self._given.process}, {error.key}"
             raise InputError(error.rule, key=key, value=error.value) from None
 
-    def _rate(self, coupling: float) -> float:
-        """Return the cross-section of the generated events [nb]; `MissingValue` if its formula lacks something."""
-        settings, values = self._settings, self._values(coupling)
-        produced = CROSS_SECTIONS[settings.cross_section or ""](values)
-        tree = self._tree(values, {})
-        both = 2.0 if settings.conjugate else 1.0
-        return both * produced * tree.fractions[COLLISION] * accepted_share(settings, tree)
-
     def _implied_coupling(self, cross_section_nb: float) -> float | None:
         """Return the coupling that gives a cross-section; None if there is no formula."""
         if self._settings.coupling is None or self._settings.cross_section is None:
             return None
         try:
-            once, twice = self._rate(_PROBE), self._rate(2 * _PROBE)
+            once, twice = self.rate(_PROBE), self.rate(2 * _PROBE)
         except MissingValue:
             return None
         power = math.log2(twice / once) if once > 0 else 0.0

@@ -8,10 +8,10 @@ import numpy as np
 
 from daq.settings import BeamSettings, SignalSettings, parse
 from daq.source.cascade import generate_chains
+from daq.source.catalogue import PROCESSES, load_process
 from daq.source.compiled import compile_tree
 from daq.source.decay import ChainSettings, Point, grow
 from daq.source.kinematics import collision_frame
-from daq.source.mix import PROCESSES, load_process
 from daq.source.particles import Particles
 from daq.source.signals import Signal, settle
 

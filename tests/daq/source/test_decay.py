@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daq.errors import InputError
+from daq.source.catalogue import load_process
 from daq.source.decay import Point, grow
-from daq.source.mix import load_process
 from daq.source.species import COLLISION, TABLE, load_table, parse_decay, standard_model
 from tests.daq.source.chains import FRAME, chain_settings, make
 
@@ -75,7 +75,7 @@ X = { mass_gev = 1.0, ctau_cm = 1.0 }
 )
 def test_wrong_files_are_refused_by_name(tmp_path, old, new, words):
     """One line with file, key, value and rule."""
-    from daq.source.mix import what_process
+    from daq.source.catalogue import what_process
 
     assert old in GOOD
     path = tmp_path / "signal.toml"

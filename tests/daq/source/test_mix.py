@@ -12,11 +12,13 @@ from numpy.testing import assert_array_equal
 from daq.errors import InputError
 from daq.event import LAYOUT, EventBatch
 from daq.settings import CONFIGS, parse
-from daq.source import mix
+from daq.source import catalogue
+from daq.source.catalogue import load_process
 from daq.source.formats import write_particles
 from daq.source.kinematics import collision_frame
-from daq.source.mix import MixSource, ProcessSettings, load_process
+from daq.source.mix import MixSource
 from daq.source.particles import Particles
+from daq.source.standard.process import ProcessSettings
 from tests.daq.source.runs import ALP, run_settings
 
 GENERATED = ("bhabha", "gamma_gamma", "mu_pair")
@@ -29,7 +31,7 @@ def small_sample(tmp_path, monkeypatch):
         np.array([0, 1, 3, 6]), pdg=np.full(6, 22), px=np.full(6, 0.3), pz=np.full(6, 0.4), energy=np.full(6, 0.5)
     )
     write_particles(tmp_path / "qqbar.parquet", particles)
-    monkeypatch.setattr(mix, "SAMPLES", tmp_path)
+    monkeypatch.setattr(catalogue, "SAMPLES", tmp_path)
     return particles
 
 
@@ -142,12 +144,24 @@ def test_wrong_processes_are_refused(processes, signals, words):
     ("change", "rule"),
     [
         ({"cross_section_nb": -1.0}, "greater than 0"),
-        ({"cross_section_nb": None}, "must be given"),
+        ({"cross_section_nb": None}, "cross_section_nb must be given"),
         ({"acceptance_deg": [0, 180]}, "acceptance_deg"),
         ({"acceptance_deg": [90, 30]}, "acceptance_deg"),
         ({"sample": "some.parquet"}, "sample"),
         ({"sampler": "magic"}, "sampler"),
         ({"cross_secton_nb": 1.0}, "did you mean cross_section_nb"),
+        ({"rate_hz": 1.0}, "cross_section_nb must be given, and no rate_hz"),
+        ({"sampler": "cosmic"}, "rate_hz must be given, and no cross_section_nb"),
+        ({"cross_section_nb": 0.0}, "greater than 0"),
+        ({"sampler": "two_photon"}, "product must be given"),
+        ({"sampler": "two_photon", "product": "tau"}, "product"),
+        ({"product": "mu"}, "product must be given if, and only if"),
+        ({"sampler": "electron_photon", "acceptance_deg": [10, 160]}, "symmetric about 90"),
+        ({"sampler": "electron_photon", "acceptance_deg": [0, 180]}, "acceptance_deg"),
+        ({"lost_deg": 90.0}, "less than 90"),
+        ({"energy_min_gev": 0.0}, "greater than 0"),
+        ({"region_cm": [0, 10]}, "region_cm"),
+        ({"pair_mass_min_gev": 0.1}, "greater than 0.25"),
     ],
 )
 def test_process_settings_refuse(change, rule):

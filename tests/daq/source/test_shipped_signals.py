@@ -1,13 +1,13 @@
-"""Every shipped signal: four-momentum at several masses and near thresholds, mass shells, charge, its own particles."""
+"""Every shipped decay chain: four-momentum at several masses and near thresholds, mass shells, charges, particles."""
 
 import math
 
 import numpy as np
 import pytest
 
+from daq.source.catalogue import PROCESSES, load_process, what_process
 from daq.source.decay import ChainSettings
 from daq.source.kinematics import ELECTRON_GEV, MUON_GEV
-from daq.source.mix import PROCESSES, load_process, what_process
 from daq.source.species import standard_model
 from tests.daq.source.chains import FRAME, by_event, cm, mass2, run_chain, settled, shipped
 
@@ -107,7 +107,9 @@ def test_four_momentum_and_charge_are_conserved(name, point):
 def test_shipped_file_is_checked_and_says_its_source(name):
     """`darkline check` takes it, with its own masses; particle, coupling and approximation have a source."""
     settings = load_process(PROCESSES / f"{name}.toml")
-    assert what_process(PROCESSES / f"{name}.toml").startswith("a signal: ")
+    assert isinstance(settings, ChainSettings)
+    kind = "process" if settings.is_standard else "signal"
+    assert what_process(PROCESSES / f"{name}.toml").startswith(f"a {kind}: ")
     assert len(settings.source) > 50
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from daq.event import Array
 from daq.settings import CONFIGS, RunSettings, load
-from daq.source.mix import NB_CM2, MixSource
+from daq.source.catalogue import NB_CM2
+from daq.source.mix import MixSource
 from triggers.ecl.cells import EclTable
 from triggers.emulator import L1Emulator
 from triggers.gdl.menu import MENUS, L1Menu
