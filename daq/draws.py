@@ -122,7 +122,7 @@ def normal(draws: Array) -> float:
         layer = word & 255
         # The sign by arithmetic: half of the branches would be guessed wrongly.
         side = np.float64(1 - ((word >> 7) & 2))
-        x = side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer]
+        x: float = side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer]
         if abs(x) < _EDGES[layer + 1]:
             return x
         if layer == 0:

@@ -70,7 +70,8 @@ def kernel_lean(function: F) -> F:
     The counts are atomic operations at each call, dearer than most of the steps themselves. Such a kernel allocates
     nothing and returns no array; its arrays are its caller's.
     """
-    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function))
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast(F, numba.njit(**options)(function))
 
 
 def read_only(array: Array) -> Array:

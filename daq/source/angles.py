@@ -78,7 +78,9 @@ def sincos(angle: float) -> tuple[float, float]:
     x = angle - quarter * (0.5 * math.pi)
     u = x * x
     sine = x * (1.0 - u / 6.0 * (1.0 - u / 20.0 * (1.0 - u / 42.0 * (1.0 - u / 72.0 * (1.0 - u / 110.0)))))
-    cosine = 1.0 - 0.5 * u * (1.0 - u / 12.0 * (1.0 - u / 30.0 * (1.0 - u / 56.0 * (1.0 - u / 90.0 * (1.0 - u / 132.0)))))
+    cosine = 1.0 - 0.5 * u * (
+        1.0 - u / 12.0 * (1.0 - u / 30.0 * (1.0 - u / 56.0 * (1.0 - u / 90.0 * (1.0 - u / 132.0))))
+    )
     side = int(quarter) & 3
     if side == 0:
         return sine, cosine

@@ -7,7 +7,8 @@ neutrons and K_L leave nothing (neutrinos, new invisible particles).
 
 A track is what a charged particle leaves at 17-150 deg. A cluster is the energy that arrives at one place of the ECL:
 deposits closer than ``merge_rad`` are one cluster, so collinear photons join their electron, and the photons of a very
-light ALP each other. A track is matched to the nearest cluster around the point where its helix enters the ECL. A photon that converts leaves two tracks instead.
+light ALP each other. A track is matched to the nearest cluster around the point where its helix enters the ECL. A
+photon that converts leaves two tracks instead.
 """
 
 from __future__ import annotations
@@ -33,11 +34,12 @@ DIAGONAL = (0, 5, 9, 12, 14)  # of a 5 x 5 matrix in the 15 numbers of its upper
 
 _HELIX = ("d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda")
 _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
+_RESPONSE = Response()
 _SURFACE = (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM)
 
 
 def respond(
-    particles: Particles, *, first_event: int, seed: int, run: int, response: Response = Response()
+    particles: Particles, response: Response = _RESPONSE, /, *, first_event: int, seed: int, run: int
 ) -> dict[str, Array]:
     """Return the ``tracks`` and ``clusters`` arrays of the event model for the events from ``first_event``.
 
@@ -139,9 +141,7 @@ def _respond(
                         )
                         helix[track, 5] = tracking.time * normal(draws)
                         counts[0, track], counts[2, track] = hits, 1 if helix[track, 2] > 0.0 else -1
-                        counts[1, track] = identify(
-                            draws, species, momentum, pz / pt, identification, helix[track, 6:]
-                        )
+                        counts[1, track] = identify(draws, species, momentum, pz / pt, identification, helix[track, 6:])
                         track += 1
                     reached, u, v, w = tracks.entry_of(
                         path.d0, path.cosine, path.sine, path.omega, path.z0, path.tan_lambda, surface
@@ -168,9 +168,7 @@ def _respond(
                         draws, deposits, n_deposits, u, v, w, left, is_photon, calorimetry
                     )
         for j in range(n_deposits):
-            if calorimeter.measure(
-                draws, deposits[j], calorimetry, clusters, cluster, places[cluster - first_cluster]
-            ):
+            if calorimeter.measure(draws, deposits[j], calorimetry, clusters, cluster, places[cluster - first_cluster]):
                 cluster += 1
         for j in range(track - first_track):
             if entries[j, 3] > 0.0:

@@ -30,9 +30,7 @@ _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns")
 _HELIX = ("d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda")
 
 
-def add_primitives(
-    batch: EventBatch, *, first_event: int, seed: int, run: int, front: Front = _FRONT
-) -> EventBatch:
+def add_primitives(batch: EventBatch, front: Front = _FRONT, /, *, first_event: int, seed: int, run: int) -> EventBatch:
     """Return the batch with its trigger primitives made from its tracks and clusters.
 
     Event k's primitives depend on (seed, run, k), its tracks and its clusters alone.

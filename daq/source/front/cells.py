@@ -103,7 +103,7 @@ def _share(
     """Share a cluster over the cell nearest to it and that cell's neighbours; return the number of touched cells."""
     n_theta, n_phi = cells.grid.shape
     row = min(n_theta - 1, max(0, int(theta * (n_theta / math.pi))))
-    column = int(math.floor((phi * (0.5 / math.pi) + 0.5) * n_phi)) % n_phi
+    column = math.floor((phi * (0.5 / math.pi) + 0.5) * n_phi) % n_phi
     (sin_theta, cos_theta), (sin_phi, cos_phi) = sincos(theta), sincos(phi)
     x, y, z = r * sin_theta * cos_phi, r * sin_theta * sin_phi, r * cos_theta
     nearest = cells.grid[row, column]
@@ -137,9 +137,7 @@ def _share(
 
 
 @kernel_lean
-def _deposit(
-    cell: int, energy: float, time: float, sums: Array, moments: Array, touched: Array, n_touched: int
-) -> int:
+def _deposit(cell: int, energy: float, time: float, sums: Array, moments: Array, touched: Array, n_touched: int) -> int:
     """Add energy to a cell; return the number of touched cells."""
     if sums[cell] == 0.0:
         touched[n_touched] = cell

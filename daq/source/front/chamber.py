@@ -61,7 +61,7 @@ def fill_tracks(
                     n_sectors += 1
             n_segments = sort_unique(segments, first_segment, n_segments)
             if n_segments > first_segment:
-                time = int(math.floor(chamber.t0_resolution * normal(draws) + 0.5))
+                time = math.floor(chamber.t0_resolution * normal(draws) + 0.5)
                 t0[i] = time if time != 0 else 1  # 0 means that there is none
         segment_offsets[i + 1], sector_offsets[i + 1] = n_segments, n_sectors
         found[0, i + 1], found[1, i + 1], found[2, i + 1] = n_2d, n_fitted, n_network
@@ -130,9 +130,7 @@ def _is_found_2d(
 
 
 @kernel_lean
-def _sector(
-    d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, muons: Any
-) -> tuple[int, int]:
+def _sector(d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, muons: Any) -> tuple[int, int]:
     """Return (part, sector) that a track points at; parts are barrel forward and backward, end cap the same."""
     arc = arc_to_radius(d0, omega, muons.radius)
     z = z0 + arc * tan_lambda - muons.centre
@@ -143,5 +141,5 @@ def _sector(
         z = side
     x, y, _ = position(d0, phi0, omega, z0, tan_lambda, arc)
     turn = math.atan2(y, x) / (2.0 * math.pi)
-    sector = int(math.floor(8.0 * turn + 0.5)) % 8 if in_barrel else int(math.floor(4.0 * turn)) % 4
+    sector = math.floor(8.0 * turn + 0.5) % 8 if in_barrel else math.floor(4.0 * turn) % 4
     return (0 if in_barrel else 2) + (0 if z > 0.0 else 1), sector

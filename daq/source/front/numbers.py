@@ -71,4 +71,4 @@ class Front(NamedTuple):
 @functools.cache
 def records(front: Front) -> tuple[Any, Any, Any]:
     """Return the tables as `as_record` makes them, in their order."""
-    return tuple(as_record(table) for table in front)  # type: ignore[return-value]
+    return tuple(as_record(table) for table in front)

@@ -1,7 +1,7 @@
 """Clusters: what a particle leaves in the crystals, what flows together there, and what is measured of it.
 
-A deposit is energy at one place; deposits closer than ``merge_rad`` are one cluster. Showers beside a gap leak into it, a
-photon or electron in the crack is mostly lost, a few showers split off a second cluster.
+A deposit is energy at one place; deposits closer than ``merge_rad`` are one cluster. Showers beside a gap leak into it,
+a photon or electron in the crack is mostly lost, a few showers split off a second cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from daq.jit import Array, kernel_lean
 from daq.source.angles import atan2, sincos
 
 X, Y, Z, ENERGY, SHOWER = range(5)
-"""Columns of a deposit: energy-weighted position [cm GeV], energy, and what of it is an electromagnetic shower [GeV]."""
+"""Columns of a deposit: energy-weighted position [cm GeV], energy, and its electromagnetic part [GeV]."""
 
 
 @kernel_lean
@@ -29,15 +29,17 @@ def seen_share(draws: Array, x: float, y: float, z: float, is_shower: bool, numb
     for i in range(1, 6):
         nearest = min(nearest, abs(cot - edges[i]))
     sine_squared = 1.0 / (1.0 + cot * cot)  # d(theta) = sin^2(theta) d(cot)
-    if is_shower and abs(cot - numbers.cot_crack) * sine_squared < numbers.crack_rad:
-        if uniform(draws) < numbers.crack_loss:
-            return 0.0
+    in_crack = is_shower and abs(cot - numbers.cot_crack) * sine_squared < numbers.crack_rad
+    if in_crack and uniform(draws) < numbers.crack_loss:
+        return 0.0
     depth = nearest * sine_squared / numbers.edge_rad
     return 1.0 - numbers.edge_loss * math.exp(-depth) if depth < 10.0 else 1.0
 
 
 @kernel_lean
-def deposit_of(draws: Array, species: int, energy: float, momentum: float, mass: float, numbers: Any) -> tuple[float, bool]:
+def deposit_of(
+    draws: Array, species: int, energy: float, momentum: float, mass: float, numbers: Any
+) -> tuple[float, bool]:
     """Return (energy left in the crystals [GeV], is it a shower); no energy if the particle is not seen."""
     if species in (0, 5):
         efficiency = numbers.efficiency
@@ -57,7 +59,15 @@ def deposit_of(draws: Array, species: int, energy: float, momentum: float, mass:
 
 @kernel_lean
 def split_off(
-    draws: Array, deposits: Array, count: int, x: float, y: float, z: float, energy: float, is_photon: bool, numbers: Any
+    draws: Array,
+    deposits: Array,
+    count: int,
+    x: float,
+    y: float,
+    z: float,
+    energy: float,
+    is_photon: bool,
+    numbers: Any,
 ) -> int:
     """Add the second cluster that some showers leave nearby; return the number of deposits."""
     if uniform(draws) >= (numbers.split_photon if is_photon else numbers.split_hadron):
@@ -97,7 +107,7 @@ def add(
 
 @kernel_lean
 def tangent_squared(ax: float, ay: float, az: float, bx: float, by: float, bz: float) -> float:
-    """Return the squared tangent of the angle between two vectors, which serves for small angles; pi^2 beyond 90 deg."""
+    """Return the squared tangent of the angle between two vectors, its square if small; pi^2 beyond 90 deg."""
     dot = ax * bx + ay * by + az * bz
     if dot <= 0.0:
         return math.pi * math.pi
@@ -137,7 +147,9 @@ def measure(draws: Array, deposit: Array, numbers: Any, columns: Array, slot: in
     columns[4, slot] = sigma * normal(draws)
     columns[5, slot] = numbers.dt99 * sigma
     shape = uniform(draws)
-    columns[6, slot] = math.exp(numbers.shower_power * math.log(shape)) if 2.0 * deposit[SHOWER] > true else shape * shape
+    columns[6, slot] = (
+        math.exp(numbers.shower_power * math.log(shape)) if 2.0 * deposit[SHOWER] > true else shape * shape
+    )
     return True
 
 

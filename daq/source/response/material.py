@@ -1,8 +1,8 @@
 """Photons that become an electron and a positron in the material before the drift chamber.
 
-The probability of a layer is 1 - exp(-7/9 t / sin(theta)) for t radiation lengths (high energy). The energy is shared as
-1 - 4/3 u (1 - u), the Bethe-Heitler spectrum with complete screening; both fly on in the direction of the photon, whose
-angle to them, about m_e / E, is left out. Source of both: PDG review "Passage of particles through matter".
+The probability of a layer is 1 - exp(-7/9 t / sin(theta)) for t radiation lengths (high energy). The energy is shared
+as 1 - 4/3 u (1 - u), the Bethe-Heitler spectrum with complete screening; both fly on in the direction of the photon,
+whose angle to them, about m_e / E, is left out. Source of both: PDG review "Passage of particles through matter".
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The numbers of the response, one table a sub-detector; what no comment gives a source for is a surrogate.
 
-Lengths in cm, energies in GeV, times in ns, angles in rad. Edges in polar angle are kept as cotangents, falling from the
-forward to the backward end, so that the kernels need no arccosine. Sources: PB is the Belle II Physics Book
-(arXiv:1808.10567), TDR the technical design report (arXiv:1011.0352); a number "as quoted" is one that Belle or Belle II
-quote for their analyses and that `darkline validate source` compares with.
+Lengths in cm, energies in GeV, times in ns, angles in rad. Edges in polar angle are kept as cotangents, falling from
+the forward to the backward end, so that the kernels need no arccosine. Sources: PB is the Belle II Physics Book
+(arXiv:1808.10567), TDR the technical design report (arXiv:1011.0352); a number "as quoted" is one that Belle or Belle
+II quote for their analyses and that `darkline validate source` compares with.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class Tracking(NamedTuple):
     cot_forward: float = cot(17.0)  # PB: CDC and tracking, 17-150 deg
     cot_backward: float = cot(150.0)
     efficiency: float = 0.95  # as quoted for prompt tracks
-    rho_cm: float = 60.0  # efficiency falls with the production radius as exp(-rho^2 / 2 rho_cm^2): half of a vertex' loss
+    rho_cm: float = (
+        60.0  # efficiency falls with the production radius as exp(-rho^2 / 2 rho_cm^2): half of a vertex' loss
+    )
     pt_min: float = 0.05
     pt_turn_on: float = 0.05  # efficiency rises with pT as 1 - exp(-((pT - pt_min) / this)^2)
     hits_min: int = 10  # fewer CDC hits: found by the vertex detectors alone, if produced inside them
@@ -126,9 +128,9 @@ class Calorimeter(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What stands in the way of a photon: radii of cylinders [cm] and their thickness [radiation lengths].
+    """What stands in the way of a photon: cylinders, their radii [cm] and thickness [radiation lengths].
 
-    Radii: beam pipe, two pixel and four strip layers, inner wall of the CDC (TDR). Thickness: surrogate, 4.6 % together.
+    Beam pipe, two pixel and four strip layers, inner wall of the CDC (TDR); the thickness is a surrogate, 4.6 % in all.
     What lies behind the CDC is left out: a photon that converts there is still one cluster.
     """
 
@@ -158,4 +160,4 @@ class Response(NamedTuple):
 @functools.cache
 def records(response: Response) -> tuple[Any, Any, Any, Any]:
     """Return the tables of a response as `as_record` makes them, in their order."""
-    return tuple(as_record(table) for table in response)  # type: ignore[return-value]
+    return tuple(as_record(table) for table in response)

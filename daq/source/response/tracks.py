@@ -1,11 +1,11 @@
 """Tracks: is a charged particle found, and its measured helix with the covariance of the five parameters.
 
-Where a track begins, its transverse part (d0, phi0, omega) and its longitudinal part (z0, tan lambda) have errors with
-the sizes and correlations of `numbers.Tracking`: a term of the measurement and one of multiple scattering, each with
-its own matrix. The exact derivatives of the perigee with respect to position, direction and curvature where the particle
-was made carry them to the perigee: (5, 5), also for displaced tracks, whose errors of impact parameter and direction are
-nearly one and the same. The smearing is that matrix times independent normal numbers, so pulls are normal by
-construction and vertex fits see the correlations they expect.
+Where a track begins, its transverse part (d0, phi0, omega) and its longitudinal part (z0, tan lambda) have errors
+with the sizes and correlations of `numbers.Tracking`: a term of the measurement and one of multiple scattering, each
+with its own matrix. The exact derivatives of the perigee with respect to position, direction and curvature where the
+particle was made carry them to the perigee: (5, 5), also for displaced tracks, whose errors of impact parameter and
+direction are nearly one and the same. The smearing is that matrix times independent normal numbers, so pulls are
+normal by construction and vertex fits see the correlations they expect.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ class Path(NamedTuple):
 
 
 @kernel_lean
-def path_of(
-    x: float, y: float, z: float, px: float, py: float, pz: float, pt: float, charge: int
-) -> Path:
+def path_of(x: float, y: float, z: float, px: float, py: float, pz: float, pt: float, charge: int) -> Path:
     """Return the helix of a particle at (x, y, z) cm, as `helix.perigee` does, without trigonometry where it can."""
     omega = charge * CURVATURE / pt
     cosine, sine = px / pt, py / pt

@@ -1,7 +1,5 @@
 """Particle guns for the tests of the response."""
 
-import math
-
 import numpy as np
 
 from daq.event import EventBatch

@@ -70,7 +70,9 @@ def test_crack_at_90_degrees_in_the_cm():
 
 def test_showers_beside_a_gap_leak():
     """A photon 0.1 degrees from the end of the barrel loses a good part of its energy, in its middle nothing."""
-    medians = {theta: np.median(shoot(22, 2.0, theta, response=EMPTY)[0]["clusters.energy_gev"]) for theta in (32.3, 60)}
+    medians = {
+        theta: np.median(shoot(22, 2.0, theta, response=EMPTY)[0]["clusters.energy_gev"]) for theta in (32.3, 60)
+    }
     assert medians[32.3] < 0.8 * medians[60]
     assert abs(medians[60] / 2.0 - 1) < 0.01
 

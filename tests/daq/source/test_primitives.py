@@ -85,7 +85,10 @@ def test_2d_tracks_are_the_tracks_in_firmware_steps(charge):
     assert found.mean() > 0.9
     difference = batch["trk2d.phi0"] - batch["tracks.phi0"][found]
     difference = np.arctan2(np.sin(difference), np.cos(difference))
-    for name, value, step in (("phi0", difference, PHI_STEP), ("omega", batch["trk2d.omega"] - charge / 155.663, OMEGA_STEP)):
+    for name, value, step in (
+        ("phi0", difference, PHI_STEP),
+        ("omega", batch["trk2d.omega"] - charge / 155.663, OMEGA_STEP),
+    ):
         steps = batch[f"trk2d.{name}"].astype(float) / step
         assert np.allclose(steps, np.rint(steps), atol=1e-3)
         # Rounded to steps after an error of 0.3 of a step in azimuth, of 0.6 in curvature.
