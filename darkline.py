@@ -28,6 +28,9 @@ app.add_typer(trigger, name="trigger")
 source = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The event source: what it makes.")
 app.add_typer(source, name="source")
 
+validate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models beside the numbers they stand for.")
+app.add_typer(validate, name="validate")
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
@@ -332,6 +335,25 @@ def trigger_l1(
         say(f"{result['events']:,} events, {len(result['set'])} {bits} bits each, in {out}")
     if as_json:
         show(result, True, "")
+
+
+@validate.command("source")
+def validate_source(
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the figures; none if not given.")] = None,
+    events: Annotated[int, typer.Option("--events", "-n", min=1000, help="Particles of each measurement.")] = 20_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the simulation.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure the detector response: resolutions, efficiencies, identification, trigger; exit code 1 if one is off."""
+    from commands.validate.command import table
+    from commands.validate.command import validate_source as measure
+    from monitors.terminal import Progress
+
+    with Progress("validate source") as bar:
+        result = measure(events=events, seed=seed, out=out, progress=bar)
+    show(result, as_json, table(result))
+    if not result["good"]:
+        raise typer.Exit(1)
 
 
 @source.command("info")

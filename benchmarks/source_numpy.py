@@ -17,9 +17,9 @@ from numpy.random import Generator
 from daq.clock import TICK_NS, TICKS_A_TURN
 from daq.event import Array
 from daq.settings import BeamSettings
+from daq.source.front.cells import trigger_cells
 from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, MUON_GEV, collision_frame
-from daq.source.primitives import trigger_cells
 
 BHABHA, GAMMA_GAMMA, MU_PAIR = range(3)
 _MASS = np.array([ELECTRON_GEV, MUON_GEV, 0.13957039, 0.493677, 0.93827209, 0.0])  # e, mu, pi, K, p, photon

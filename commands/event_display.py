@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle, Wedge
 
 from daq.event import Array, EventBatch
+from daq.source.front.cells import trigger_cells
 from daq.source.helix import (
     ECL_BACK_CM,
     ECL_FRONT_CM,
@@ -25,7 +26,6 @@ from daq.source.helix import (
     position,
     transverse_gev,
 )
-from daq.source.primitives import trigger_cells
 from offline.figures import BLUE, GREY, INK, ORANGE, STYLE
 
 GREEN = "#009E73"  # Okabe and Ito, as the others

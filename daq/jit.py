@@ -64,6 +64,16 @@ def kernel_inline(function: F) -> F:
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")(function))
 
 
+def kernel_lean(function: F) -> F:
+    """Compile as `kernel`, but without counting references to arrays: for the steps of a loop that pass arrays down.
+
+    The counts are atomic operations at each call, dearer than most of the steps themselves. Such a kernel allocates
+    nothing and returns no array; its arrays are its caller's.
+    """
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast(F, numba.njit(**options)(function))
+
+
 def read_only(array: Array) -> Array:
     """Return a contiguous, aligned, read-only view of an array (a copy only if it is not contiguous and aligned).
 

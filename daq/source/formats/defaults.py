@@ -13,8 +13,9 @@ import numpy as np
 
 from daq.event import GROUPS, Array
 from daq.jit import kernel
-from daq.source.detector import DIAGONAL, Response
+from daq.source.detector import DIAGONAL
 from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, perigee
+from daq.source.response.numbers import Tracking
 
 _PION_GEV = 0.13957039
 _PT_OMEGA = 1.5 * 29.9792458e-4  # transverse momentum [GeV] times curvature [1/cm] at 1.5 T
@@ -113,8 +114,8 @@ def _perigees(inputs: Array, out: Array) -> None:
 
 
 def _covariance(values: Mapping[str, Array]) -> Array:
-    """Return diagonal covariances, upper triangle row by row: (n, 15), with `Response`'s errors for prompt pions."""
-    tan_lambda, numbers = values["tan_lambda"], Response()
+    """Return diagonal covariances, upper triangle row by row: (n, 15), with `Tracking`'s errors for prompt pions."""
+    tan_lambda, numbers = values["tan_lambda"], Tracking()
     with np.errstate(divide="ignore"):
         # A straight track has no momentum; 100 GeV stands for all that do not bend.
         pt = np.minimum(_PT_OMEGA / np.abs(values["omega_per_cm"]), 100.0)

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from daq.event import EventBatch
+from daq.source.front.cells import trigger_cells
+from daq.source.front.chamber import SEGMENT_STARTS
+from daq.source.front.numbers import OMEGA_STEP, PHI_STEP
 from daq.source.helix import perigee, position
-from daq.source.primitives import OMEGA_STEP, PHI_STEP, SEGMENT_STARTS, add_primitives, trigger_cells
+from daq.source.primitives import add_primitives
 
 N = 3000
 
@@ -81,25 +84,34 @@ def test_2d_tracks_are_the_tracks_in_firmware_steps(charge):
     found = np.diff(batch["trk2d.offsets"]) == 1
     assert found.mean() > 0.9
     difference = batch["trk2d.phi0"] - batch["tracks.phi0"][found]
-    assert np.abs(difference).max() <= 0.5 * PHI_STEP + 1e-6
-    steps = batch["trk2d.omega"] / OMEGA_STEP
-    assert np.allclose(steps, np.rint(steps), atol=1e-3)
-    assert np.abs(batch["trk2d.omega"] * charge - 1 / (222.376 * 0.7)).max() <= 0.5 * OMEGA_STEP * 1.01
+    difference = np.arctan2(np.sin(difference), np.cos(difference))
+    for name, value, step in (
+        ("phi0", difference, PHI_STEP),
+        ("omega", batch["trk2d.omega"] - charge / 155.663, OMEGA_STEP),
+    ):
+        steps = batch[f"trk2d.{name}"].astype(float) / step
+        assert np.allclose(steps, np.rint(steps), atol=1e-3)
+        # Rounded to steps after an error of 0.3 of a step in azimuth, of 0.6 in curvature.
+        error = {"phi0": 0.3, "omega": 0.6}[name]
+        assert abs(value.mean()) < 5 * step / math.sqrt(N) + (0.5 * step if name == "omega" else 0.0)
+        assert abs(value.std() / step - math.hypot(error, math.sqrt(1 / 12))) < 0.15
 
 
 def test_2d_finder_thresholds():
-    """Nothing below 0.3 GeV, nothing that leaves before the fourth axial superlayer, little from far off the beam."""
+    """A turn-on at 0.3 GeV, nothing that leaves before the fourth axial superlayer, little from far off the beam."""
     share = {
         name: with_tracks(pt, theta, **rest)["trk2d.offsets"][-1] / N
         for name, pt, theta, rest in (
             ("prompt", 1.0, 80.0, {}),
-            ("soft", 0.28, 80.0, {}),
+            ("threshold", 0.3, 80.0, {}),
+            ("soft", 0.25, 80.0, {}),
             ("forward", 1.0, 22.0, {}),
             ("displaced", 1.0, 80.0, {"d0_cm": 8.0}),
             ("no_hits", 1.0, 80.0, {"hits": 0}),
         )
     }
     assert share["prompt"] > 0.9
+    assert 0.3 < share["threshold"] < 0.9
     assert share["soft"] == share["forward"] == share["no_hits"] == 0
     assert share["displaced"] < 0.05
 

@@ -1,0 +1,1 @@
+"""`darkline validate`: parametrisations beside the numbers that they stand for."""

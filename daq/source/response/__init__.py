@@ -1,0 +1,1 @@
+"""What the detector makes of a particle: tracks, identification, clusters, conversions; numbers and steps apart."""
