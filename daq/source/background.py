@@ -12,8 +12,8 @@ How many there are is a Poisson number, of a mean that rises after an injection 
 All draws are of streams of their own: the particles of the collisions are the same with background and without.
 
 Approximate: the background does not grow with luminosity or currents by itself (`level` is for that), clusters are even
-in the solid angle and do not add to others that they fall upon, particles are half electrons and half protons in time
-with the collision, and noise is even over the superlayers.
+in the solid angle, over the gaps of the ECL too, and do not add to others that they fall upon, particles are half
+electrons and half protons in time with the collision, and each superlayer has as much noise.
 """
 
 from __future__ import annotations
