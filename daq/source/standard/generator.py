@@ -21,7 +21,7 @@ from daq.source.signals import Signal
 from daq.source.species import standard_model
 from daq.source.standard.cosmic import COSMIC_SLOTS, make_cosmic
 from daq.source.standard.electron_photon import ELECTRON_PHOTON_SLOTS, electron_photon_table, make_electron_photon
-from daq.source.standard.pairs import PAIR_SLOTS, final_most, make_pair
+from daq.source.standard.pairs import PAIR_SLOTS, final_most, flat_variable, make_pair
 from daq.source.standard.process import Process
 from daq.source.standard.rows import CELLS, ROW, Beams, Kind
 from daq.source.standard.sample import Pool, draw_event, pool_of
@@ -125,6 +125,12 @@ def _fill(entry: Any, one: Process, beams: Beams) -> None:
     if kind is Kind.COSMIC:
         entry["mass"] = MUON_GEV
     entry["cosine"] = np.cos(np.radians(settings.acceptance_deg))[::-1]
+    low, high = (float(cosine) for cosine in entry["cosine"])
+    if kind in (Kind.BHABHA, Kind.GAMMA_GAMMA, Kind.MU_PAIR):
+        begin, end = (flat_variable(int(kind), cosine) for cosine in (low, high))
+        entry["flat"] = begin, end - begin
+    elif kind is Kind.TWO_PHOTON:
+        entry["flat"] = rapidity_range(low, high, float(entry["mass"]), beams.sqrt_s)
     x_max = 1 - (settings.pair_mass_min_gev / beams.sqrt_s) ** 2
     entry["x_max"], entry["soft"] = x_max, x_max**beams.slope
     entry["hard"] = -0.5 * beams.slope * math.log(1 - x_max)
@@ -142,9 +148,8 @@ def _spectrum(entry: Any, one: Process, sqrt_s_gev: float) -> Array | None:
     """Return the table of a sampler that has one."""
     mass, code = float(entry["mass"]), int(entry["code"])
     if one.kind is Kind.TWO_PHOTON:
-        low, high = rapidity_range(float(entry["cosine"][0]), float(entry["cosine"][1]), mass, sqrt_s_gev)
-        least = one.settings.pair_mass_min_gev
-        return two_photon_table(sqrt_s_gev, mass, least, rapidity=high - low, scalar=code < 0)
+        least, rapidity = one.settings.pair_mass_min_gev, float(entry["flat"][1])
+        return two_photon_table(sqrt_s_gev, mass, least, rapidity=rapidity, scalar=code < 0)
     if one.kind is Kind.ELECTRON_PHOTON:
         energy, lost = float(entry["energy_min"]), float(entry["lost"])
         return electron_photon_table(sqrt_s_gev, float(entry["cosine"][1]), energy, lost)
