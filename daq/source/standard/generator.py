@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daq.errors import InputError
 from daq.event import OFFSET
 from daq.jit import Array, kernel
 from daq.philox import STREAM_CHOICE, STREAM_PROCESS, new_draws, start, uniform
@@ -106,6 +107,8 @@ def make_generator(
             entry["slots"] = int(np.diff(one.sample.offsets).max())
             samples.append(one.sample)
         elif (spectrum := _spectrum(entry, one, sqrt_s)) is not None:
+            if not spectrum[1, -1] > 0:
+                raise InputError("has no event in its acceptance", key="[source] process", value=one.name)
             entry["table"] = len(spectra)
             spectra.append(spectrum)
     truth = [(one.mass_gev, one.ctau_cm) if isinstance(one, Signal) else (0.0, 0.0) for one in processes]
