@@ -128,23 +128,25 @@ def _fill(entry: Any, one: Process, beams: Beams) -> None:
     if kind is Kind.COSMIC:
         entry["mass"] = MUON_GEV
     entry["cosine"] = np.cos(np.radians(settings.acceptance_deg))[::-1]
+    entry["energy_min"] = settings.energy_min_gev
+    entry["lost"] = math.radians(settings.lost_deg)
+    entry["region"] = settings.region_cm
     low, high = (float(cosine) for cosine in entry["cosine"])
-    if kind in (Kind.BHABHA, Kind.GAMMA_GAMMA, Kind.MU_PAIR):
-        begin, end = (flat_variable(int(kind), cosine) for cosine in (low, high))
-        entry["flat"] = begin, end - begin
-    elif kind is Kind.TWO_PHOTON:
-        entry["flat"] = rapidity_range(low, high, float(entry["mass"]), beams.sqrt_s)
+    mass = float(entry["mass"])
+    if kind is Kind.TWO_PHOTON:
+        entry["flat"] = rapidity_range(low, high, mass, beams.sqrt_s)
+    if kind not in (Kind.BHABHA, Kind.GAMMA_GAMMA, Kind.MU_PAIR):
+        return
+    begin, end = (flat_variable(int(kind), cosine) for cosine in (low, high))
+    entry["flat"] = begin, end - begin
     x_max = 1 - (settings.pair_mass_min_gev / beams.sqrt_s) ** 2
     entry["x_max"], entry["soft"] = x_max, x_max**beams.slope
     entry["hard"] = -0.5 * beams.slope * math.log(1 - x_max)
     entry["silent"] = (beams.cut_off / x_max) ** beams.slope
-    if product is not None:
-        share = 4 * (float(entry["mass"]) / beams.sqrt_s) ** 2
+    if mass > 0:
+        share = 4 * (mass / beams.sqrt_s) ** 2
         entry["final_slope"] = slope = radiator_exponent(beams.alpha, share)
         entry["final_silent"] = (beams.cut_off / final_most(share)) ** slope
-    entry["energy_min"] = settings.energy_min_gev
-    entry["lost"] = math.radians(settings.lost_deg)
-    entry["region"] = settings.region_cm
 
 
 def _spectrum(entry: Any, one: Process, sqrt_s_gev: float) -> Array | None:
