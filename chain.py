@@ -68,7 +68,10 @@ APPROXIMATE = (
     "follow the tree-level matrix element. Signals radiate one initial-state photon where their process says so.",
     "Signals: angles and matrix elements as the process file says, no spin carried on to further decays; the other B, "
     "tau or charm of a signal event decays by simple modes.",
-    "Hadronic, B and tau events are drawn from about 2,000 generator events, turned in azimuth.",
+    "Hadronic and B events are drawn from 1,200 generator events, turned in azimuth; taus decay unpolarised by their "
+    "main modes.",
+    "Two-photon events: equivalent photons along the beams, point-like pions; lost electrons have no transverse "
+    "momentum. Cosmic muons come at the time of a collision.",
     "Dead time follows models of minimum spacing, front-end buffers and injection veto; their numbers are settings, as "
     "those of Belle II are not public. The luminosity does not change with the injections.",
     "L1 inputs that the public simulation does not make (TOP, endcap KLM counts, ...) are held at 0.",

@@ -11,7 +11,7 @@ from daq.source.formats import read_sample
 from daq.source.kinematics import CollisionFrame, collision_frame
 from daq.source.signals import Signal, check_process, settle, settle_standard
 from daq.source.species import closest
-from daq.source.standard.process import Process, ProcessSettings
+from daq.source.standard.process import Process, ProcessSettings, check_energy
 
 NB_CM2 = 1e-33
 PROCESSES, SAMPLES = CONFIGS / "processes", CONFIGS / "samples"
@@ -69,6 +69,7 @@ def standard(name: str, frame: CollisionFrame, luminosity_cm2_s: float) -> Proce
         if not settings.is_standard:
             raise InputError("is a signal: list it under [[source.signals]]", key="[source] processes", value=name)
         return settle_standard(name, settings, frame.sqrt_s_gev)
+    check_energy(name, settings, frame.sqrt_s_gev)
     cross_section = settings.cross_section_nb or 0.0
     if settings.rate_hz is not None:
         cross_section = settings.rate_hz / (luminosity_cm2_s * NB_CM2)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from daq.errors import InputError
 from daq.event import OFFSET
 from daq.jit import Array, kernel
 from daq.philox import STREAM_CHOICE, STREAM_PROCESS, new_draws, start, uniform
@@ -21,7 +22,7 @@ from daq.source.signals import Signal
 from daq.source.species import standard_model
 from daq.source.standard.cosmic import COSMIC_SLOTS, make_cosmic
 from daq.source.standard.electron_photon import ELECTRON_PHOTON_SLOTS, electron_photon_table, make_electron_photon
-from daq.source.standard.pairs import PAIR_SLOTS, final_most, make_pair
+from daq.source.standard.pairs import PAIR_SLOTS, final_most, flat_variable, make_pair
 from daq.source.standard.process import Process
 from daq.source.standard.rows import CELLS, ROW, Beams, Kind
 from daq.source.standard.sample import Pool, draw_event, pool_of
@@ -106,6 +107,8 @@ def make_generator(
             entry["slots"] = int(np.diff(one.sample.offsets).max())
             samples.append(one.sample)
         elif (spectrum := _spectrum(entry, one, sqrt_s)) is not None:
+            if not spectrum[1, -1] > 0:
+                raise InputError("has no event in its acceptance", key="[source] process", value=one.name)
             entry["table"] = len(spectra)
             spectra.append(spectrum)
     truth = [(one.mass_gev, one.ctau_cm) if isinstance(one, Signal) else (0.0, 0.0) for one in processes]
@@ -125,26 +128,33 @@ def _fill(entry: Any, one: Process, beams: Beams) -> None:
     if kind is Kind.COSMIC:
         entry["mass"] = MUON_GEV
     entry["cosine"] = np.cos(np.radians(settings.acceptance_deg))[::-1]
+    entry["energy_min"] = settings.energy_min_gev
+    entry["lost"] = math.radians(settings.lost_deg)
+    entry["region"] = settings.region_cm
+    low, high = (float(cosine) for cosine in entry["cosine"])
+    mass = float(entry["mass"])
+    if kind is Kind.TWO_PHOTON:
+        entry["flat"] = rapidity_range(low, high, mass, beams.sqrt_s)
+    if kind not in (Kind.BHABHA, Kind.GAMMA_GAMMA, Kind.MU_PAIR):
+        return
+    begin, end = (flat_variable(int(kind), cosine) for cosine in (low, high))
+    entry["flat"] = begin, end - begin
     x_max = 1 - (settings.pair_mass_min_gev / beams.sqrt_s) ** 2
     entry["x_max"], entry["soft"] = x_max, x_max**beams.slope
     entry["hard"] = -0.5 * beams.slope * math.log(1 - x_max)
     entry["silent"] = (beams.cut_off / x_max) ** beams.slope
-    if product is not None:
-        share = 4 * (float(entry["mass"]) / beams.sqrt_s) ** 2
+    if mass > 0:
+        share = 4 * (mass / beams.sqrt_s) ** 2
         entry["final_slope"] = slope = radiator_exponent(beams.alpha, share)
         entry["final_silent"] = (beams.cut_off / final_most(share)) ** slope
-    entry["energy_min"] = settings.energy_min_gev
-    entry["lost"] = math.radians(settings.lost_deg)
-    entry["region"] = settings.region_cm
 
 
 def _spectrum(entry: Any, one: Process, sqrt_s_gev: float) -> Array | None:
     """Return the table of a sampler that has one."""
     mass, code = float(entry["mass"]), int(entry["code"])
     if one.kind is Kind.TWO_PHOTON:
-        low, high = rapidity_range(float(entry["cosine"][0]), float(entry["cosine"][1]), mass, sqrt_s_gev)
-        least = one.settings.pair_mass_min_gev
-        return two_photon_table(sqrt_s_gev, mass, least, rapidity=high - low, scalar=code < 0)
+        least, rapidity = one.settings.pair_mass_min_gev, float(entry["flat"][1])
+        return two_photon_table(sqrt_s_gev, mass, least, rapidity=rapidity, scalar=code < 0)
     if one.kind is Kind.ELECTRON_PHOTON:
         energy, lost = float(entry["energy_min"]), float(entry["lost"])
         return electron_photon_table(sqrt_s_gev, float(entry["cosine"][1]), energy, lost)

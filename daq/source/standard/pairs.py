@@ -49,7 +49,7 @@ def make_pair(draws: Array, row: Any, beams: Beams, to_lab: Array, columns: Arra
             pair = (-photon[0], -photon[1], -photon[2], sqrt_s - photon[3])
             axis = scattering_axis(pair, pair_mass, photon_cosine > 0.0)
         velocity_squared = 1.0 - 4.0 * mass * mass / (pair_mass * pair_mass)
-        cosine = _born_cosine(draws, kind, row.cosine[0], row.cosine[1], velocity_squared)
+        cosine = _born_cosine(draws, kind, row.flat[0], row.flat[1], velocity_squared)
         line = toward(axis, cosine, circle(uniform(draws)))
         silent = row.final_silent if x == 0.0 else 0.0
         first, second, final = _decayed(draws, pair, pair_mass, line, mass, beams, row.final_slope, silent)
@@ -108,19 +108,28 @@ def _final_fraction(draws: Array, slope: float, y_max: float, silent: float) -> 
 
 
 @kernel
-def _born_cosine(draws: Array, kind: int, cos_min: float, cos_max: float, velocity_squared: float) -> float:
-    """Draw the polar angle of the leading order: Bhabha, gamma gamma or mu mu."""
+def flat_variable(kind: int, cosine: float) -> float:
+    """Return the variable in which the leading order is nearly flat, at a cosine of the polar angle."""
+    if kind == 0:
+        return 1.0 / (1.0 - cosine)
+    if kind == 1:
+        return math.atanh(cosine)
+    return cosine
+
+
+@kernel
+def _born_cosine(draws: Array, kind: int, begin: float, width: float, velocity_squared: float) -> float:
+    """Draw the polar angle of the leading order: Bhabha, gamma gamma or mu mu; see `flat_variable`."""
     while True:
+        flat = begin + width * uniform(draws)
         if kind == 0:
-            low = 1.0 / (1.0 - cos_min)
-            c = 1.0 - 1.0 / (low + (1.0 / (1.0 - cos_max) - low) * uniform(draws))
+            c = 1.0 - 1.0 / flat
             share = (3.0 + c * c) ** 2 / 16.0
         elif kind == 1:
-            low = math.atanh(cos_min)
-            c = math.tanh(low + (math.atanh(cos_max) - low) * uniform(draws))
+            c = math.tanh(flat)
             share = 0.5 * (1.0 + c * c)
         else:
-            c = cos_min + (cos_max - cos_min) * uniform(draws)
+            c = flat
             share = 0.5 * (1.0 + c * c + (1.0 - velocity_squared) * (1.0 - c * c))
         if uniform(draws) < share:
             return c
@@ -154,6 +163,9 @@ def _decayed(
         photon = _photon_along(0.5 * y * pair_mass, line, cosine, circle(uniform(draws)))
         rest = (-photon[0], -photon[1], -photon[2], pair_mass - photon[3])
         first, second = boosted(first, rest, mass), boosted(second, rest, mass)
+    if pair[3] == pair_mass:  # it rests
+        return first, second, photon
+    if y > 0.0:
         photon = boosted(photon, pair, pair_mass)
     return boosted(first, pair, pair_mass), boosted(second, pair, pair_mass), photon
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from daq.errors import InputError
 from daq.settings import Settings
 from daq.source.decay import ChainSettings
 from daq.source.particles import Particles
@@ -53,6 +54,8 @@ class ProcessSettings(Settings):
             raise ValueError(f"acceptance_deg must rise within {edge:g} and {180 - edge:g}")
         if self.sampler in _SYMMETRIC and abs(low + high - 180) > 1e-9:
             raise ValueError(f"acceptance_deg of {self.sampler} must be symmetric about 90")
+        if self.sampler == "two_photon" and not low < 90 < high:
+            raise ValueError("acceptance_deg of two_photon must include 90")
         for key, value, sampler in (("sample", self.sample, "sample"), ("product", self.product, "two_photon")):
             if (self.sampler == sampler) != (value is not None):
                 raise ValueError(f'{key} must be given if, and only if, sampler is "{sampler}"')
@@ -63,6 +66,16 @@ class ProcessSettings(Settings):
         if min(self.region_cm) <= 0:
             raise ValueError("region_cm must be above 0")
         return self
+
+
+def check_energy(name: str, settings: ProcessSettings, sqrt_s_gev: float) -> None:
+    """Raise `InputError` if a process asks for more energy than the beams have."""
+    limits = {"pair_mass_min_gev": 0.9 * sqrt_s_gev, "energy_min_gev": 0.4 * sqrt_s_gev}
+    keys = {"electron_photon": "energy_min_gev", "cosmic": None, "sample": None}
+    key = keys.get(settings.sampler, "pair_mass_min_gev")
+    if key is not None and getattr(settings, key) > limits[key]:
+        rule = f"must be at most {limits[key]:.4g} GeV at a collision energy of {sqrt_s_gev:.4g} GeV"
+        raise InputError(rule, key=f"[source] process {name}, {key}", value=getattr(settings, key))
 
 
 def acceptance_of(settings: ProcessSettings | ChainSettings) -> str:

@@ -34,6 +34,7 @@ ROW = np.dtype(
         (("code of the negative particle of a pair", "code"), "<i8"),
         (("its mass [GeV]", "mass"), "<f8"),
         (("acceptance: range of the cosine of the polar angle", "cosine"), "<f8", (2,)),
+        (("begin and width in the variable that a polar angle is drawn in", "flat"), "<f8", (2,)),
         (("largest fraction of the squared mass that the initial state radiates", "x_max"), "<f8"),
         (("its power beta: the weight of soft radiation", "soft"), "<f8"),
         (("the weight of hard radiation", "hard"), "<f8"),

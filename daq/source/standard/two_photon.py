@@ -74,14 +74,16 @@ def two_photon_cross_section_nb(
     return 0.5 * (high - low) * total * GEV2_NB
 
 
-@kernel
 def rapidity_range(cos_low: float, cos_high: float, mass: float, sqrt_s: float) -> tuple[float, float]:
-    """Return more than the range of rapidities of a product whose angle is in the acceptance.
+    """Return begin and width of more than the rapidities of a product whose angle is in the acceptance.
 
     The rapidity of a massive particle is nearer to 0 than its pseudorapidity, and none is beyond that of its beam.
     """
     most = math.log(sqrt_s / mass)
-    return max(-most, min(0.0, math.atanh(cos_low))), min(most, max(0.0, math.atanh(cos_high)))
+    edge = 1 - 1e-15
+    low, high = (math.atanh(min(edge, max(-edge, cosine))) for cosine in (cos_low, cos_high))
+    begin = max(-most, min(0.0, low))
+    return begin, min(most, max(0.0, high)) - begin
 
 
 @kernel
@@ -145,18 +147,18 @@ def make_two_photon(
     half = 0.5 * sqrt_s
     top = 1.0 - 10.0 * beams.electron_mass / half
     cos_low, cos_high = row.cosine[0], row.cosine[1]
-    rapidity_low, rapidity_high = rapidity_range(cos_low, cos_high, mass, sqrt_s)
+    log_top = math.log(top)
     while True:
         log_tau, height = draw_cell(draws, table)
         root = math.exp(0.5 * log_tau)
         w2 = root * root * sqrt_s * sqrt_s
-        edge = math.log(top / root)
+        edge = log_top - 0.5 * log_tau
         y = (2.0 * uniform(draws) - 1.0) * edge
         beta2 = 1.0 - 4.0 * mass * mass / w2
         most = _rapidity_of(math.sqrt(beta2))
-        width = min(2.0 * most, rapidity_high - rapidity_low)
+        width = min(2.0 * most, row.flat[1])
         t = width * uniform(draws)
-        t += -most if 2.0 * most <= width else rapidity_low - y
+        t += -most if 2.0 * most <= width else row.flat[0] - y
         power = math.exp(2.0 * t)
         scaled = (power - 1.0) / (power + 1.0)
         c2 = scaled * scaled / beta2

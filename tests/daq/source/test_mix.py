@@ -155,6 +155,7 @@ def test_wrong_processes_are_refused(processes, signals, words):
         ({"cross_section_nb": 0.0}, "greater than 0"),
         ({"sampler": "two_photon"}, "product must be given"),
         ({"sampler": "two_photon", "product": "tau"}, "product"),
+        ({"sampler": "two_photon", "product": "mu", "acceptance_deg": [1, 20]}, "must include 90"),
         ({"product": "mu"}, "product must be given if, and only if"),
         ({"sampler": "electron_photon", "acceptance_deg": [10, 160]}, "symmetric about 90"),
         ({"sampler": "electron_photon", "acceptance_deg": [0, 180]}, "acceptance_deg"),

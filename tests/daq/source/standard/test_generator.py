@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from daq.errors import InputError
 from daq.source.catalogue import standard_names
+from daq.source.mix import MixSource
 from daq.source.particles import Particles
 from daq.source.signals import Signal
+from tests.daq.source.runs import run_settings
 from tests.daq.source.standard.events import FRAME, cm_momenta, events_of, process, shipped
 
 NAMES = standard_names()
@@ -59,3 +62,17 @@ def test_acceptance_of_pairs_is_kept_with_radiation():
     cosine = p[first, 2] / np.linalg.norm(p[first, :3], axis=1)
     assert np.all(np.abs(cosine) <= np.cos(np.radians(30)) + 1e-9)
     assert cosine.max() > 0.86
+
+
+@pytest.mark.parametrize("name", ["bhabha", "two_photon_mumu", "ee_gamma_lost"])
+def test_beams_without_the_energy_are_refused(name):
+    """At 0.4 GeV there is no pair of 2 GeV or photon of 0.2 GeV: no process makes what its file says."""
+    beam = {"electron_gev": 0.2, "positron_gev": 0.2}
+    with pytest.raises(InputError, match=f"{name}, .*_gev.* must be at most"):
+        MixSource(run_settings(name, beam=beam))
+
+
+def test_empty_acceptance_is_refused():
+    """An electron that is lost below a nanoradian radiates nothing."""
+    with pytest.raises(InputError, match="no event in its acceptance"):
+        events_of(process("electron_photon", acceptance_deg=[80.0, 100.0], lost_deg=1e-9, energy_min_gev=2.0), n=1)

@@ -8,7 +8,7 @@ import pytest
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, GEV2_NB
 from daq.source.radiation import radiator_integral, radiator_slope
 from tests.daq.source.compare import agrees
-from tests.daq.source.standard.events import FRAME, S, cm_momenta, event_of, events_of, process
+from tests.daq.source.standard.events import FRAME, S, cm_momenta, event_of, events_of, process, shipped
 
 N = 100_000
 EDGE = math.cos(math.radians(15))
@@ -94,6 +94,30 @@ def test_born_cross_sections():
     assert math.isclose(bhabha, 120.6, rel_tol=1e-3)
     assert math.isclose(photons, 3.596, rel_tol=1e-3)
     assert math.isclose(bhabha * radiator_integral(S, 2.0), 132.4, rel_tol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["bhabha", "bhabha_wide"])
+def test_shipped_bhabha_cross_sections(name):
+    """Closed form of the leading order in the acceptance of the file, times the integral of the radiator."""
+    one = shipped(name)
+    edge = math.cos(math.radians(one.settings.acceptance_deg[0]))
+    assert math.isclose(one.settings.acceptance_deg[0] + one.settings.acceptance_deg[1], 180)
+
+    def integral(c):  # of ((3 + c^2)/(1 - c))^2 = 16/u^2 - 16/u + 12 - 4u + u^2, u = 1 - c
+        u = 1 - c
+        return 16 / u + 16 * math.log(u) - 12 * u + 2 * u**2 - u**3 / 3
+
+    born = math.pi * ALPHA**2 / (2 * S) * (integral(edge) - integral(-edge)) * GEV2_NB
+    assert math.isclose(one.cross_section_nb, born * radiator_integral(S, 2.0), rel_tol=1e-3)
+
+
+def test_muon_pairs_at_large_angles():
+    """Both muons above 0.5 GeV in the drift chamber: 0.831 nb by the sheet, good to 3 %."""
+    particles = events_of(shipped("mu_pair"), n=N)
+    theta = np.degrees(np.arctan2(np.hypot(particles.px, particles.py), particles.pz))
+    seen = (theta > 17) & (theta < 150) & (particles.energy > 0.5) & (np.abs(particles.pdg) == 13)
+    both = np.bincount(event_of(particles), weights=seen, minlength=N) == 2
+    assert math.isclose(both.mean() * shipped("mu_pair").cross_section_nb, 0.831, rel_tol=0.04)
 
 
 def exact_three_photon_pb(selected, n: int) -> tuple[float, float]:
