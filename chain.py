@@ -57,8 +57,8 @@ EXACT = (
 )
 """What the emulation does as the experiment's public software does it, for the report."""
 APPROXIMATE = (
-    "The detector is a parametrised response, not a simulation of Belle II: no conversions, bremsstrahlung, decays in "
-    "flight or beam background.",
+    "The detector is a parametrised response, not a simulation of Belle II (docs/detector.md): no bremsstrahlung in "
+    "the material, decays in flight or beam background.",
     "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
     "Initial- and final-state radiation: at most one photon each from a leading-logarithmic radiator; three photons "
     "follow the tree-level matrix element. Signals radiate one initial-state photon where their process says so.",

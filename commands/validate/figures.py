@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -251,7 +252,7 @@ def _compare(axes: Axes, x: Array, y: Array, fine: Array, line: Array, label: st
     _points(axes, x, y)
 
 
-def _label(axes: Axes, x: str, y: str, *, log: bool = False, place: str = "best") -> None:
+def _label(axes: Axes, x: str, y: str, *, log: bool = False, place: Any = "best") -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if log:

@@ -62,7 +62,8 @@ def respond(
     _respond(
         (seed, run, STREAM_DETECTOR), first_event, new_draws(), particles.offsets, particles.pdg,
         momenta, (particles.x, particles.y, particles.z), records(response), MASSES_GEV, SUPERLAYERS, _SURFACE,
-        scratch, columns, covariance, (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track, n_tracks, n_clusters,
+        scratch, columns, covariance, (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
+        n_tracks, n_clusters,
     )  # fmt: skip
     found, seen = int(n_tracks[-1]), int(n_clusters[-1])
     return {
@@ -85,12 +86,13 @@ def respond(
 
 @kernel_lean
 def _respond(
-    key: tuple[int, int, int], first_event: int, draws: Array, offsets: Array, pdg: Array,
+    key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, pdg: Array,
     momenta: tuple[Array, Array, Array, Array], vertices: tuple[Array, Array, Array], tables: tuple[Any, Any, Any, Any],
     masses: Array, superlayers: Array, surface: tuple[float, float, float],
-    scratch: tuple[Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array], cluster_of: Array,
-    cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
+    scratch: tuple[Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
+    cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
 ) -> None:  # fmt: skip
+    draws = states[0]
     seed, run, stream = key
     tracking, identification, calorimetry, matter = tables[0][0], tables[1][0], tables[2][0], tables[3][0]
     deposits, places, entries = scratch

@@ -18,7 +18,7 @@ X, Y, Z, ENERGY, SHOWER = range(5)
 
 
 @kernel_lean
-def seen_share(draws: Array, x: float, y: float, z: float, is_shower: bool, numbers: Any) -> float:
+def seen_share(draws: Any, x: float, y: float, z: float, is_shower: bool, numbers: Any) -> float:
     """Return the share of a shower at this place that crystals see: 0 in gaps, less than 1 beside them."""
     rho_squared = x * x + y * y
     cot = z / math.sqrt(rho_squared)
@@ -38,7 +38,7 @@ def seen_share(draws: Array, x: float, y: float, z: float, is_shower: bool, numb
 
 @kernel_lean
 def deposit_of(
-    draws: Array, species: int, energy: float, momentum: float, mass: float, numbers: Any
+    draws: Any, species: int, energy: float, momentum: float, mass: float, numbers: Any
 ) -> tuple[float, bool]:
     """Return (energy left in the crystals [GeV], is it a shower); no energy if the particle is not seen."""
     if species in (0, 5):
@@ -59,7 +59,7 @@ def deposit_of(
 
 @kernel_lean
 def split_off(
-    draws: Array,
+    draws: Any,
     deposits: Array,
     count: int,
     x: float,
@@ -114,7 +114,7 @@ def tangent_squared(ax: float, ay: float, az: float, bx: float, by: float, bz: f
 
 
 @kernel_lean
-def measure(draws: Array, deposit: Array, numbers: Any, columns: Array, slot: int, place: Array) -> bool:
+def measure(draws: Any, deposit: Array, numbers: Any, columns: Array, slot: int, place: Array) -> bool:
     """Smear one deposit into column ``slot`` of (energy, theta, phi, r, time, dt99, zernike), and into a ``place`` (3).
 
     Tell whether it passes the threshold.

@@ -22,7 +22,7 @@ from daq.jit import Array, kernel_lean
 
 
 @kernel_lean
-def identify(draws: Array, species: int, momentum: float, cot: float, numbers: Any, columns: Array, slot: int) -> int:
+def identify(draws: Any, species: int, momentum: float, cot: float, numbers: Any, columns: Array, slot: int) -> int:
     """Write the likelihoods of e, mu, pi, K, p into ``columns[6:, slot]``; return the number of KLM layers.
 
     ``species`` counts in that order.
@@ -57,7 +57,7 @@ def identify(draws: Array, species: int, momentum: float, cot: float, numbers: A
 
 
 @kernel_lean
-def _ratio(draws: Array, separation: float, is_it: bool) -> float:
+def _ratio(draws: Any, separation: float, is_it: bool) -> float:
     """Return a drawn likelihood ratio to the pion."""
     if separation == 0.0:
         return 1.0

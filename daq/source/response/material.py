@@ -11,11 +11,11 @@ import math
 from typing import Any
 
 from daq.draws import uniform
-from daq.jit import Array, kernel_lean
+from daq.jit import kernel_lean
 
 
 @kernel_lean
-def conversion_radius(draws: Array, rho: float, stretch: float, numbers: Any) -> float:
+def conversion_radius(draws: Any, rho: float, stretch: float, numbers: Any) -> float:
     """Return the radius at which a photon from radius ``rho`` converts, 0 if it does not; ``stretch`` is p / pT."""
     # 1 - exp(-depth) is below depth: most photons are settled by one comparison, most others without an exponential.
     drawn, per_length, thickness = uniform(draws), 7.0 / 9.0 * stretch, 0.0
@@ -42,7 +42,7 @@ def conversion_radius(draws: Array, rho: float, stretch: float, numbers: Any) ->
 
 
 @kernel_lean
-def electron_share(draws: Array) -> float:
+def electron_share(draws: Any) -> float:
     """Return the share of the photon's energy that the electron takes."""
     share = uniform(draws)
     while uniform(draws) > 1.0 - 4.0 / 3.0 * share * (1.0 - share):

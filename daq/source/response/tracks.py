@@ -109,7 +109,7 @@ def count_layers(path: Path, rho: float, superlayers: Array) -> float:
 
 
 @kernel_lean
-def find(draws: Array, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array) -> tuple[bool, int]:
+def find(draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array) -> tuple[bool, int]:
     """Tell whether a track is found, and how many hits it has in the drift chamber."""
     if not numbers.cot_backward <= path.tan_lambda <= numbers.cot_forward or pt < numbers.pt_min:
         return False, 0
@@ -132,7 +132,7 @@ def find(draws: Array, path: Path, pt: float, rho: float, numbers: Any, superlay
 
 @kernel_lean
 def measure(
-    draws: Array, path: Path, pt: float, momentum: float, mass: float, rho: float, numbers: Any, columns: Array,
+    draws: Any, path: Path, pt: float, momentum: float, mass: float, rho: float, numbers: Any, columns: Array,
     cov: Array, slot: int,
 ) -> None:  # fmt: skip
     """Write the smeared helix into ``columns[:5, slot]`` and its covariance (15) into ``cov[slot]``."""
