@@ -60,8 +60,8 @@ EXACT = (
 )
 """What the emulation does as the experiment's public software does it, for the report."""
 APPROXIMATE = (
-    "The detector is a parametrised response, not a simulation of Belle II: no conversions, bremsstrahlung or decays "
-    "in flight.",
+    "The detector is a parametrised response, not a simulation of Belle II (docs/detector.md): no bremsstrahlung in "
+    "the material, no decays in flight.",
     "Beam background is a surrogate, there if the configuration has it; what is nothing but background is not there.",
     "Trigger primitives are made from the reconstructed tracks and clusters of the same event.",
     "Initial- and final-state radiation: at most one photon each from a leading-logarithmic radiator; three photons "

@@ -11,15 +11,14 @@ Doornik (2005) asks for.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel, kernel_lean
+from daq.jit import Array, kernel_lean
 
 LANES = 4
 _LAYERS = 256
-_AT = 7  # where the words begin in the state
-_END = np.uint64(4 * LANES)
 
 
 def _overshoot(r: float) -> float:
@@ -51,32 +50,48 @@ def _ziggurat() -> tuple[Array, Array]:
 _EDGES, _HEIGHTS = _ziggurat()
 
 
-@kernel
+DRAWS: np.dtype[Any] = np.dtype(
+    [
+        ("key_0", "<u8"),
+        ("key_1", "<u8"),
+        ("counter", "<u8"),
+        ("event", "<u8"),
+        ("stream", "<u8"),
+        ("run", "<u8"),
+        ("next", "<i8"),
+        ("words", "<u8", (4 * LANES,)),
+    ]
+)
+"""State of one event's generator; kernels pass it as one pointer."""
+
+
 def new_draws() -> Array:
-    """Return the state of one event's generator: key (2), counter (4), position (1), words (16), all uint64."""
-    return np.zeros(_AT + 4 * LANES, dtype=np.uint64)
+    """Return the state of a generator, an array of one `DRAWS` that kernels take the record of."""
+    return np.zeros(1, dtype=DRAWS)
 
 
 @kernel_lean
-def start(draws: Array, seed: int, run: int, event: int, stream: int) -> None:
+def start(draws: Any, seed: int, run: int, event: int, stream: int) -> None:
     """Point ``draws`` at the first number of (seed, run, event, stream); counters as in `daq.philox.start`."""
     mask = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
-    draws[0] = np.uint64(seed) & mask
-    draws[1] = np.uint64(seed) >> half
-    draws[2] = np.uint64(0)
-    draws[3] = np.uint64(event) & mask
-    draws[4] = ((np.uint64(event) >> half) & np.uint64(0xFFFFFF)) | (np.uint64(stream) << np.uint64(24))
-    draws[5] = np.uint64(run) & mask
-    draws[6] = _END
+    draws.key_0 = np.uint64(seed) & mask
+    draws.key_1 = np.uint64(seed) >> half
+    draws.counter = np.uint64(0)
+    draws.event = np.uint64(event) & mask
+    draws.stream = ((np.uint64(event) >> half) & np.uint64(0xFFFFFF)) | (np.uint64(stream) << np.uint64(24))
+    draws.run = np.uint64(run) & mask
+    draws.next = 4 * LANES
 
 
 @kernel_lean
-def _refill(draws: Array) -> None:
+def _refill(draws: Any) -> None:
     mask = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
     # All that the lanes read stands in locals: only then can the loop over them become vector instructions.
-    seed_0, seed_1, first, event, stream, run = draws[0], draws[1], draws[2], draws[3], draws[4], draws[5]
+    seed_0, seed_1, first = draws.key_0, draws.key_1, draws.counter
+    event, stream, run = draws.event, draws.stream, draws.run
+    words = draws.words
     for lane in range(LANES):
         c_0, c_1, c_2, c_3 = first + np.uint64(lane), event, stream, run
         key_0, key_1 = seed_0, seed_1
@@ -91,34 +106,34 @@ def _refill(draws: Array) -> None:
             )
             key_0 = (key_0 + np.uint64(0x9E3779B9)) & mask
             key_1 = (key_1 + np.uint64(0xBB67AE85)) & mask
-        draws[_AT + lane] = c_0
-        draws[_AT + LANES + lane] = c_1
-        draws[_AT + 2 * LANES + lane] = c_2
-        draws[_AT + 3 * LANES + lane] = c_3
-    draws[2] = first + np.uint64(LANES)
-    draws[6] = np.uint64(0)
+        words[lane] = c_0
+        words[LANES + lane] = c_1
+        words[2 * LANES + lane] = c_2
+        words[3 * LANES + lane] = c_3
+    draws.counter = first + np.uint64(LANES)
+    draws.next = 0
 
 
 @kernel_lean
-def _word(draws: Array) -> int:
-    if draws[6] >= _END:
+def _word(draws: Any) -> Any:
+    if draws.next >= 4 * LANES:
         _refill(draws)
-    word: int = draws[_AT + np.int64(draws[6])]
-    draws[6] += np.uint64(1)
-    return word
+    place = draws.next
+    draws.next = place + 1
+    return np.int64(draws.words[place])
 
 
 @kernel_lean
-def uniform(draws: Array) -> float:
+def uniform(draws: Any) -> float:
     """Return the next number, uniform in the open interval (0, 1), 32 bits fine: float64."""
     return (np.float64(_word(draws)) + 0.5) * (1.0 / 4294967296.0)
 
 
 @kernel_lean
-def normal(draws: Array) -> float:
+def normal(draws: Any) -> float:
     """Return the next standard normal number: float64, 23 bits fine in its layer."""
     while True:
-        word = np.int64(_word(draws))
+        word = _word(draws)
         layer = word & 255
         # The sign by arithmetic: half of the branches would be guessed wrongly.
         side = np.float64(1 - ((word >> 7) & 2))
@@ -133,7 +148,7 @@ def normal(draws: Array) -> float:
 
 
 @kernel_lean
-def _tail(draws: Array) -> float:
+def _tail(draws: Any) -> float:
     """Return a normal number beyond the last layer (Marsaglia 1964)."""
     edge: float = _EDGES[1]
     while True:
@@ -143,6 +158,6 @@ def _tail(draws: Array) -> float:
 
 
 @kernel_lean
-def exponential(draws: Array) -> float:
+def exponential(draws: Any) -> float:
     """Return the next exponential number of mean 1: float64."""
     return -math.log(uniform(draws))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -180,12 +181,12 @@ def material_and_masses(gun: Gun) -> Figure:
         (d, "J/ψ → µ+µ-, 1 GeV", 3.09690, track_pairs(gun.pairs(3.09690, (-13, 13), MUON, 1.0), MUON)),
     )
     for axes, title, nominal, (mass, error) in peaks:
-        width = float(np.median(error))
-        edges = nominal + np.linspace(-6, 6, 61) * width
+        edges = nominal + np.linspace(-6, 6, 61) * float(np.median(error))
         axes.hist(1e3 * mass, 1e3 * edges, histtype="step", color=BLUE, label=f"σ = {1e3 * half_width(mass):.2f} MeV")
-        axes.axvline(1e3 * nominal, color=ORANGE, label=f"PDG; promised {1e3 * width:.2f} MeV")
+        axes.axvline(1e3 * nominal, color=ORANGE, label=f"PDG; pull width {half_width((mass - nominal) / error):.2f}")
         axes.set_title(title, fontsize=11)
-        _label(axes, "mass [MeV]", "events")
+        axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
+        _label(axes, "mass [MeV]", "events", place="upper right")
     return figure
 
 
@@ -212,7 +213,8 @@ def trigger(gun: Gun) -> Figure:
     ):
         _points(c, momenta, [s.has(group).mean() for s in fired], name, colour)
     c.axvline(0.3, color=GREY, ls="--", label="34 steps of curvature")
-    _label(c, "pT [GeV], muons at 90°", "with a trigger track", log=True)
+    c.set_xlim(0.18, 0.72)
+    _label(c, "pT [GeV], muons at 90°", "with a trigger track")
     points = np.array([0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 1.0, 1.5, 2.0])
     fired = [gun(13, p, 80.0, mass=MUON, trigger=True) for p in points]
     _points(d, points, [s.has("klm_track_sectors").mean() for s in fired], "muons")
@@ -250,10 +252,10 @@ def _compare(axes: Axes, x: Array, y: Array, fine: Array, line: Array, label: st
     _points(axes, x, y)
 
 
-def _label(axes: Axes, x: str, y: str, *, log: bool = False) -> None:
+def _label(axes: Axes, x: str, y: str, *, log: bool = False, place: Any = "best") -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if log:
         axes.set_xscale("log")
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize=9)
+        axes.legend(fontsize=9, loc=place)

@@ -49,9 +49,9 @@ def respond(
     n_events, n_particles = len(particles), int(particles.offsets[-1])
     # A photon may become two tracks; each of two electrons may leave a cluster, with another one split off.
     max_tracks, max_clusters = 2 * n_particles, 4 * n_particles
-    helix = np.empty((max_tracks, 11), dtype="<f4")
+    columns = np.empty((11, max_tracks), dtype="<f4")  # helix, time, likelihoods
     covariance = np.empty((max_tracks, 15), dtype="<f4")
-    counts = np.empty((3, max_tracks), dtype="<i4")
+    charge, hits, layers = (np.empty(max_tracks, dtype=dtype) for dtype in ("|i1", "<u2", "|u1"))
     cluster_of, cluster_of_offsets = np.empty(max_tracks, dtype="<u2"), np.zeros(max_tracks + 1, dtype=OFFSET)
     clusters = np.empty((len(_CLUSTER), max_clusters), dtype="<f4")
     is_track = np.zeros(max_clusters, dtype=np.bool_)
@@ -62,20 +62,21 @@ def respond(
     _respond(
         (seed, run, STREAM_DETECTOR), first_event, new_draws(), particles.offsets, particles.pdg,
         momenta, (particles.x, particles.y, particles.z), records(response), MASSES_GEV, SUPERLAYERS, _SURFACE,
-        scratch, helix, covariance, counts, cluster_of, cluster_of_offsets, clusters, is_track, n_tracks, n_clusters,
+        scratch, columns, covariance, (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
+        n_tracks, n_clusters,
     )  # fmt: skip
     found, seen = int(n_tracks[-1]), int(n_clusters[-1])
     return {
         "tracks.offsets": n_tracks,
-        "tracks.charge": counts[2, :found],
-        **{f"tracks.{name}": helix[:found, i] for i, name in enumerate(_HELIX)},
+        "tracks.charge": charge[:found],
+        **{f"tracks.{name}": columns[i, :found] for i, name in enumerate(_HELIX)},
         "tracks.cov": covariance[:found],
-        "tracks.n_cdc_hits": counts[0, :found],
-        "tracks.time_ns": helix[:found, 5],
+        "tracks.n_cdc_hits": hits[:found],
+        "tracks.time_ns": columns[5, :found],
         "tracks.clusters.offsets": cluster_of_offsets[: found + 1],
         "tracks.clusters": cluster_of[: cluster_of_offsets[found]],
-        **{f"tracks.pid_{name}": helix[:found, 6 + i] for i, name in enumerate(HYPOTHESES)},
-        "tracks.klm_layers": counts[1, :found],
+        **{f"tracks.pid_{name}": columns[6 + i, :found] for i, name in enumerate(HYPOTHESES)},
+        "tracks.klm_layers": layers[:found],
         "clusters.offsets": n_clusters,
         **{f"clusters.{name}": clusters[i, :seen] for i, name in enumerate(_CLUSTER)},
         "clusters.is_track": is_track[:seen],
@@ -85,15 +86,17 @@ def respond(
 
 @kernel_lean
 def _respond(
-    key: tuple[int, int, int], first_event: int, draws: Array, offsets: Array, pdg: Array,
+    key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, pdg: Array,
     momenta: tuple[Array, Array, Array, Array], vertices: tuple[Array, Array, Array], tables: tuple[Any, Any, Any, Any],
     masses: Array, superlayers: Array, surface: tuple[float, float, float],
-    scratch: tuple[Array, Array, Array], helix: Array, cov: Array, counts: Array, cluster_of: Array,
-    cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
+    scratch: tuple[Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
+    cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
 ) -> None:  # fmt: skip
+    draws = states[0]
     seed, run, stream = key
     tracking, identification, calorimetry, matter = tables[0][0], tables[1][0], tables[2][0], tables[3][0]
     deposits, places, entries = scratch
+    charges, all_hits, all_layers = counts
     # 1 cm at the inner radius of the end caps, 40 cm, moves the cotangent by far less than 0.2.
     steepest_front, steepest_back = calorimetry.cot_edges[0] + 0.2, calorimetry.cot_edges[5] - 0.2
     track = cluster = matched = 0
@@ -136,12 +139,12 @@ def _respond(
                     path = tracks.path_of(x, y, z, px, py, pz, pt, charge)
                     found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers)
                     if found:
-                        tracks.measure(
-                            draws, path, pt, momentum, masses[species], rho, tracking, helix[track], cov[track]
+                        tracks.measure(draws, path, pt, momentum, masses[species], rho, tracking, columns, cov, track)
+                        columns[5, track] = tracking.time * normal(draws)
+                        charges[track], all_hits[track] = 1 if columns[2, track] > 0.0 else -1, hits
+                        all_layers[track] = identify(
+                            draws, species, momentum, path.tan_lambda, identification, columns, track
                         )
-                        helix[track, 5] = tracking.time * normal(draws)
-                        counts[0, track], counts[2, track] = hits, 1 if helix[track, 2] > 0.0 else -1
-                        counts[1, track] = identify(draws, species, momentum, pz / pt, identification, helix[track, 6:])
                         track += 1
                     reached, u, v, w = tracks.entry_of(
                         path.d0, path.cosine, path.sine, path.omega, path.z0, path.tan_lambda, surface

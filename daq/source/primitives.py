@@ -45,7 +45,12 @@ def _cell_arrays(batch: EventBatch, key: tuple[int, int, int], first_event: int,
     size, n_cells = (1 + NEIGHBOURS) * clusters[0].size, len(cells.positions)
     offsets = np.zeros(batch.size + 1, dtype=OFFSET)
     ids, energies, times = np.empty(size, dtype="<u2"), np.empty(size, dtype="<f4"), np.empty(size, dtype="<f4")
-    scratch = np.zeros(n_cells), np.zeros(n_cells), np.empty(NEIGHBOURS), np.empty(max(1, size), dtype=np.int64)
+    scratch = (
+        np.zeros(n_cells),
+        np.zeros(n_cells),
+        np.empty(NEIGHBOURS, dtype=np.float32),
+        np.empty(max(1, size), dtype=np.int64),
+    )
     fill_cells(
         key, first_event, new_draws(), batch["clusters.offsets"], clusters, cells, records(front)[0], scratch,
         offsets, ids, energies, times,

@@ -14,9 +14,8 @@ from daq.jit import kernel
 
 
 @kernel
-def many(which, seed, event, out):
+def fill(draws, which, seed, event, out):
     """Fill ``out`` with uniform (0), normal (1) or exponential (2) numbers."""
-    draws = wide.new_draws()
     wide.start(draws, seed, 1, event, 3)
     for i in range(out.size):
         if which == 0:
@@ -27,10 +26,14 @@ def many(which, seed, event, out):
             out[i] = wide.exponential(draws)
 
 
+def many(which, seed, event, out):
+    fill(wide.new_draws()[0], which, seed, event, out)
+
+
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**56 - 1), st.integers(0, 255))
 def test_words_are_those_of_philox(seed, run, event, stream):
     """Word j of counter c comes at place 4 j + c of each sixteen."""
-    one, four = philox.new_draws(), wide.new_draws()
+    one, four = philox.new_draws(), wide.new_draws()[0]
     philox.start(one, seed, run, event, stream)
     wide.start(four, seed, run, event, stream)
     plain = np.array([philox.uniform(one) for _ in range(32)]).reshape(2, 4, 4)

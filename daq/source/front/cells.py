@@ -45,7 +45,7 @@ def trigger_cells() -> CellMap:
     spacing = np.take_along_axis(distances, neighbours, axis=1)
     away = positions[neighbours] - positions[:, None]  # (576, 8, 3)
     squares = (positions**2).sum(axis=1)
-    planes = np.empty((len(positions), 4, NEIGHBOURS))
+    planes = np.empty((len(positions), 4, NEIGHBOURS), dtype=np.float32)
     planes[:, 0] = 0.5 * (squares[neighbours] - squares[:, None]) / spacing
     planes[:, 1:] = -np.swapaxes(away / spacing[..., None], 1, 2)
     nearest = np.argmax(directions @ units.T, axis=2)
@@ -54,11 +54,12 @@ def trigger_cells() -> CellMap:
 
 @kernel_lean
 def fill_cells(
-    key: tuple[int, int, int], first_event: int, draws: Array, offsets: Array, clusters: tuple[Array, ...],
+    key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, clusters: tuple[Array, ...],
     cells: CellMap, numbers: Array, scratch: tuple[Array, Array, Array, Array],
     cell_offsets: Array, ids: Array, energies: Array, times: Array,
 ) -> None:  # fmt: skip
     """Write the cells of each event above threshold, rising id."""
+    draws = states[0]
     seed, run, stream = key
     front = numbers[0]
     energy, theta, phi, r, time = clusters
@@ -102,21 +103,19 @@ def _share(
 ) -> int:  # fmt: skip
     """Share a cluster over the cell nearest to it and that cell's neighbours; return the number of touched cells."""
     n_theta, n_phi = cells.grid.shape
-    row = min(n_theta - 1, max(0, int(theta * (n_theta / math.pi))))
-    column = math.floor((phi * (0.5 / math.pi) + 0.5) * n_phi) % n_phi
+    turn = phi * (0.5 / math.pi) + 0.5
+    # No remainder of integers: it costs more than all the rest of a line.
+    row = min(n_theta - 1, max(0, int(theta * (1.0 / math.pi) * n_theta)))
+    column = min(n_phi - 1, max(0, int((turn - math.floor(turn)) * n_phi)))
     (sin_theta, cos_theta), (sin_phi, cos_phi) = sincos(theta), sincos(phi)
-    x, y, z = r * sin_theta * cos_phi, r * sin_theta * sin_phi, r * cos_theta
+    # Single precision, 1e-5 cm: eight neighbours are one vector.
+    x, y, z = np.float32(r * sin_theta * cos_phi), np.float32(r * sin_theta * sin_phi), np.float32(r * cos_theta)
     nearest = cells.grid[row, column]
     for _ in range(8):  # a step or two: the grid knows the nearest cell to 1 degree
-        shallowest, side = 0.0, -1
+        shallowest, side = np.float32(0.0), -1
+        plane = cells.planes[nearest]
         for k in range(NEIGHBOURS):
-            depth = (
-                cells.planes[nearest, 0, k]
-                + cells.planes[nearest, 1, k] * x
-                + cells.planes[nearest, 2, k] * y
-                + cells.planes[nearest, 3, k] * z
-            )
-            weights[k] = depth
+            weights[k] = plane[0, k] + plane[1, k] * x + plane[2, k] * y + plane[3, k] * z
         for k in range(NEIGHBOURS):
             if weights[k] < shallowest:
                 shallowest, side = weights[k], k
@@ -124,8 +123,9 @@ def _share(
             break
         nearest = cells.neighbours[nearest, side]
     deepest, total = front.sharing_cm * math.log(energy / front.share_min), 1.0
+    per_cm = 1.0 / front.sharing_cm
     for k in range(NEIGHBOURS):
-        weights[k] = math.exp(-weights[k] / front.sharing_cm) if weights[k] < deepest else 0.0
+        weights[k] = math.exp(-weights[k] * per_cm) if weights[k] < deepest else 0.0
         total += weights[k]
     scale = energy / total
     n_touched = _deposit(nearest, scale, time, sums, moments, touched, n_touched)

@@ -18,11 +18,12 @@ SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.i
 
 @kernel_lean
 def fill_tracks(
-    key: tuple[int, int, int], first_event: int, draws: Array, offsets: Array, helix: tuple[Array, ...], hits: Array,
+    key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, helix: tuple[Array, ...], hits: Array,
     layers: Array, superlayers: Array, starts: Array, tables: tuple[Array, Array], found: Array, out: Array,
     segment_offsets: Array, segments: Array, sector_offsets: Array, sectors: Array, masks: Array, t0: Array,
 ) -> None:  # fmt: skip
     """Write what the tracks of each event leave in the trigger; ``out`` is (3 finders, 4 fields, tracks)."""
+    draws = states[0]
     seed, run, stream = key
     chamber, muons = tables[0][0], tables[1][0]
     n_2d = n_fitted = n_network = n_segments = n_sectors = 0
@@ -69,7 +70,7 @@ def fill_tracks(
 
 @kernel_lean
 def _cross(
-    draws: Array, d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, hits: int, superlayers: Array,
+    draws: Any, d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, hits: int, superlayers: Array,
     starts: Array, chamber: Any, segments: Array, count: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Append the segments of a track; return (number of segments, axial and stereo superlayers of the track).
@@ -100,7 +101,7 @@ def _cross(
             back = superlayers[layer, 5] * (z - superlayers[layer, 1]) * per_cm
             azimuth = phi0 - asin((d0 + 0.5 * omega * ratio) * per_cm) - back
             turn, size = azimuth * (0.5 / math.pi), superlayers[layer, 4]
-            segments[count] = starts[layer] + int((turn - math.floor(turn)) * size) % int(size)
+            segments[count] = starts[layer] + min(int((turn - math.floor(turn)) * size), int(size) - 1)
             count += 1
             if layer % 2 == 0:
                 axial += 1
@@ -114,7 +115,7 @@ def _cross(
 
 @kernel_lean
 def _is_found_2d(
-    draws: Array, d0: float, phi0: float, omega: float, chamber: Any, phis: Array, omegas: Array, slot: int
+    draws: Any, d0: float, phi0: float, omega: float, chamber: Any, phis: Array, omegas: Array, slot: int
 ) -> bool:
     """Tell whether the 2D finder has the track; write its azimuth and curvature, in steps."""
     displaced = 1.0 + math.exp(min(50.0, (abs(d0) - chamber.finder_d0) / chamber.finder_d0_width))

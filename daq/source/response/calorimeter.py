@@ -18,7 +18,7 @@ X, Y, Z, ENERGY, SHOWER = range(5)
 
 
 @kernel_lean
-def seen_share(draws: Array, x: float, y: float, z: float, is_shower: bool, numbers: Any) -> float:
+def seen_share(draws: Any, x: float, y: float, z: float, is_shower: bool, numbers: Any) -> float:
     """Return the share of a shower at this place that crystals see: 0 in gaps, less than 1 beside them."""
     rho_squared = x * x + y * y
     cot = z / math.sqrt(rho_squared)
@@ -38,7 +38,7 @@ def seen_share(draws: Array, x: float, y: float, z: float, is_shower: bool, numb
 
 @kernel_lean
 def deposit_of(
-    draws: Array, species: int, energy: float, momentum: float, mass: float, numbers: Any
+    draws: Any, species: int, energy: float, momentum: float, mass: float, numbers: Any
 ) -> tuple[float, bool]:
     """Return (energy left in the crystals [GeV], is it a shower); no energy if the particle is not seen."""
     if species in (0, 5):
@@ -59,7 +59,7 @@ def deposit_of(
 
 @kernel_lean
 def split_off(
-    draws: Array,
+    draws: Any,
     deposits: Array,
     count: int,
     x: float,
@@ -75,10 +75,8 @@ def split_off(
     away = numbers.split_rad * (1.0 + exponential(draws))
     sine, cosine = sincos(2.0 * math.pi * uniform(draws))
     r, rho = math.sqrt(x * x + y * y + z * z), math.sqrt(x * x + y * y)
-    across, around = away * r * cosine, away * r * sine
-    u = x + across * x * z / (rho * r) - around * y / rho
-    v = y + across * y * z / (rho * r) + around * x / rho
-    w = z - across * rho / r
+    across, around = away * cosine, away * sine * r / rho
+    u, v, w = x + across * x * z / rho - around * y, y + across * y * z / rho + around * x, z - across * rho
     part = min(numbers.split_share_max * energy, numbers.split_mean * exponential(draws))
     share = seen_share(draws, u, v, w, False, numbers)
     return add(deposits, count, u, v, w, part * share, 0.0, numbers.merge_rad) if share > 0.0 else count
@@ -116,7 +114,7 @@ def tangent_squared(ax: float, ay: float, az: float, bx: float, by: float, bz: f
 
 
 @kernel_lean
-def measure(draws: Array, deposit: Array, numbers: Any, columns: Array, slot: int, place: Array) -> bool:
+def measure(draws: Any, deposit: Array, numbers: Any, columns: Array, slot: int, place: Array) -> bool:
     """Smear one deposit into column ``slot`` of (energy, theta, phi, r, time, dt99, zernike), and into a ``place`` (3).
 
     Tell whether it passes the threshold.
@@ -133,11 +131,9 @@ def measure(draws: Array, deposit: Array, numbers: Any, columns: Array, slot: in
     rho_squared = x * x + y * y
     rho, r = math.sqrt(rho_squared), math.sqrt(rho_squared + z * z)
     # Smear in the plane across the line of sight: towards larger theta and larger phi.
-    across = numbers.position_rad * r * normal(draws)
-    around = numbers.position_rad * r * normal(draws)
-    u = x + across * x * z / (rho * r) - around * y / rho
-    v = y + across * y * z / (rho * r) + around * x / rho
-    w = z - across * rho / r
+    per_rho = 1.0 / rho
+    across, around = numbers.position_rad * normal(draws), numbers.position_rad * normal(draws) * r * per_rho
+    u, v, w = x + across * x * z * per_rho - around * y, y + across * y * z * per_rho + around * x, z - across * rho
     place[0], place[1], place[2] = u, v, w
     sigma = math.sqrt(numbers.time_constant**2 + (numbers.time_noise * scale) ** 2)
     columns[0, slot] = energy

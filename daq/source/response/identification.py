@@ -22,8 +22,11 @@ from daq.jit import Array, kernel_lean
 
 
 @kernel_lean
-def identify(draws: Array, species: int, momentum: float, cot: float, numbers: Any, row: Array) -> int:
-    """Write the likelihoods of e, mu, pi, K, p; return the number of KLM layers. ``species`` counts in that order."""
+def identify(draws: Any, species: int, momentum: float, cot: float, numbers: Any, columns: Array, slot: int) -> int:
+    """Write the likelihoods of e, mu, pi, K, p into ``columns[6:, slot]``; return the number of KLM layers.
+
+    ``species`` counts in that order.
+    """
     electron = numbers.electron if numbers.cot_electron_backward <= cot <= numbers.cot_electron_forward else 0.0
     share = 1.0 if numbers.cot_backward <= cot <= numbers.cot_forward else numbers.cherenkov_outside
     if momentum > numbers.cherenkov_p:
@@ -48,12 +51,13 @@ def identify(draws: Array, species: int, momentum: float, cot: float, numbers: A
     l_k = _ratio(draws, kaon, species == 3)
     l_p = _ratio(draws, proton, species == 4)
     scale = 1.0 / (l_e + l_mu + 1.0 + l_k + l_p)
-    row[0], row[1], row[2], row[3], row[4] = l_e * scale, l_mu * scale, scale, l_k * scale, l_p * scale
+    columns[6, slot], columns[7, slot], columns[8, slot] = l_e * scale, l_mu * scale, scale
+    columns[9, slot], columns[10, slot] = l_k * scale, l_p * scale
     return layers
 
 
 @kernel_lean
-def _ratio(draws: Array, separation: float, is_it: bool) -> float:
+def _ratio(draws: Any, separation: float, is_it: bool) -> float:
     """Return a drawn likelihood ratio to the pion."""
     if separation == 0.0:
         return 1.0

@@ -11,19 +11,23 @@ import math
 from typing import Any
 
 from daq.draws import uniform
-from daq.jit import Array, kernel_lean
+from daq.jit import kernel_lean
 
 
 @kernel_lean
-def conversion_radius(draws: Array, rho: float, stretch: float, numbers: Any) -> float:
+def conversion_radius(draws: Any, rho: float, stretch: float, numbers: Any) -> float:
     """Return the radius at which a photon from radius ``rho`` converts, 0 if it does not; ``stretch`` is p / pT."""
-    thickness = 0.0
+    # 1 - exp(-depth) is below depth: most photons are settled by one comparison, most others without an exponential.
+    drawn, per_length, thickness = uniform(draws), 7.0 / 9.0 * stretch, 0.0
+    for i in range(numbers.lengths.size):
+        thickness += numbers.lengths[i]
+    if drawn >= per_length * thickness:
+        return 0.0
+    depth = 0.0
     for i in range(numbers.radii.size):
         if numbers.radii[i] > rho:
-            thickness += numbers.lengths[i]
-    depth = 7.0 / 9.0 * thickness * stretch
-    drawn = uniform(draws)
-    if drawn >= depth:  # 1 - exp(-depth) is below depth: settled without the exponential
+            depth += per_length * numbers.lengths[i]
+    if drawn >= depth:
         return 0.0
     drawn = -math.log(1.0 - drawn)
     if drawn >= depth:
@@ -33,12 +37,12 @@ def conversion_radius(draws: Array, rho: float, stretch: float, numbers: Any) ->
     for i in range(numbers.radii.size):
         if numbers.radii[i] > rho and drawn >= 0.0:
             radius = numbers.radii[i]
-            drawn -= 7.0 / 9.0 * numbers.lengths[i] * stretch
+            drawn -= per_length * numbers.lengths[i]
     return radius
 
 
 @kernel_lean
-def electron_share(draws: Array) -> float:
+def electron_share(draws: Any) -> float:
     """Return the share of the photon's energy that the electron takes."""
     share = uniform(draws)
     while uniform(draws) > 1.0 - 4.0 / 3.0 * share * (1.0 - share):

@@ -37,19 +37,21 @@ class Path(NamedTuple):
 @kernel_lean
 def path_of(x: float, y: float, z: float, px: float, py: float, pz: float, pt: float, charge: int) -> Path:
     """Return the helix of a particle at (x, y, z) cm, as `helix.perigee` does, without trigonometry where it can."""
-    omega = charge * CURVATURE / pt
-    cosine, sine = px / pt, py / pt
+    per_pt = 1.0 / pt
+    omega = charge * CURVATURE * per_pt
+    cosine, sine, tan_lambda = px * per_pt, py * per_pt, pz * per_pt
     if x == 0.0 and y == 0.0:
-        return Path(0.0, cosine, sine, omega, z, pz / pt, 0.0, 1.0, 0.0)
-    centre_x, centre_y = x + sine / omega, y - cosine / omega
+        return Path(0.0, cosine, sine, omega, z, tan_lambda, 0.0, 1.0, 0.0)
+    radius = 1.0 / omega
+    centre_x, centre_y = x + sine * radius, y - cosine * radius
     side = 1.0 if omega > 0.0 else -1.0
     distance = math.sqrt(centre_x * centre_x + centre_y * centre_y)
-    sine_0, cosine_0 = side * centre_x / distance, -side * centre_y / distance
+    inward = side / distance
+    sine_0, cosine_0 = centre_x * inward, -centre_y * inward
     sin_turn, cos_turn = sine_0 * cosine - cosine_0 * sine, cosine_0 * cosine + sine_0 * sine
     turn = asin(sin_turn) if cos_turn > 0.5 and abs(sin_turn) < 1.0 else atan2(sin_turn, cos_turn)
-    tan_lambda = pz / pt
-    z0 = z - turn / omega * tan_lambda
-    return Path(side * distance - 1.0 / omega, cosine_0, sine_0, omega, z0, tan_lambda, turn, cos_turn, sin_turn)
+    z0 = z - turn * radius * tan_lambda
+    return Path(side * distance - radius, cosine_0, sine_0, omega, z0, tan_lambda, turn, cos_turn, sin_turn)
 
 
 @kernel_lean
@@ -107,7 +109,7 @@ def count_layers(path: Path, rho: float, superlayers: Array) -> float:
 
 
 @kernel_lean
-def find(draws: Array, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array) -> tuple[bool, int]:
+def find(draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array) -> tuple[bool, int]:
     """Tell whether a track is found, and how many hits it has in the drift chamber."""
     if not numbers.cot_backward <= path.tan_lambda <= numbers.cot_forward or pt < numbers.pt_min:
         return False, 0
@@ -130,23 +132,25 @@ def find(draws: Array, path: Path, pt: float, rho: float, numbers: Any, superlay
 
 @kernel_lean
 def measure(
-    draws: Array, path: Path, pt: float, momentum: float, mass: float, rho: float, numbers: Any, row: Array, cov: Array,
+    draws: Any, path: Path, pt: float, momentum: float, mass: float, rho: float, numbers: Any, columns: Array,
+    cov: Array, slot: int,
 ) -> None:  # fmt: skip
-    """Write the covariance (15) and the smeared helix (5) of a track."""
+    """Write the smeared helix into ``columns[:5, slot]`` and its covariance (15) into ``cov[slot]``."""
     omega, tan_lambda = path.omega, path.tan_lambda
-    sine = pt / momentum
-    slow = 1.0 / (momentum * math.sqrt(sine))  # 1 / (p sin^0.5)
+    per_momentum = 1.0 / momentum
+    stretch = 1.0 + tan_lambda * tan_lambda  # 1 / sin^2
+    per_sine = math.sqrt(stretch)
+    slow = per_momentum * math.sqrt(per_sine)  # 1 / (p sin^0.5)
     # Errors where the track begins: of the measurement (m) and of scattering (s).
-    m_d, s_d = numbers.d0_constant, numbers.d0_per_gev * slow / sine
-    m_z, s_z = numbers.z0_constant, numbers.z0_per_gev * slow / (sine * sine)
+    m_d, s_d = numbers.d0_constant, numbers.d0_per_gev * slow * per_sine
+    m_z, s_z = numbers.z0_constant, numbers.z0_per_gev * slow * stretch
     if rho > numbers.strips_cm:
         m_d, m_z = numbers.d0_drift, numbers.z0_drift
     elif rho > numbers.pixels_cm:
         m_d, m_z = numbers.d0_strips, numbers.z0_strips
     m_f, s_f = numbers.angle_constant, numbers.angle_per_gev * slow
     size = abs(omega)
-    m_w, s_w = size * numbers.pt_per_gev * pt, size * numbers.pt_constant * math.sqrt(1.0 + (mass / momentum) ** 2)
-    stretch = 1.0 + tan_lambda * tan_lambda
+    m_w, s_w = size * numbers.pt_per_gev * pt, size * numbers.pt_constant * math.sqrt(1.0 + (mass * per_momentum) ** 2)
     m_l, s_l = m_f * stretch, s_f * stretch
     dd, df = m_d * m_d + s_d * s_d, m_d * m_f * numbers.d0_phi0 + s_d * s_f * numbers.scattered_d0_phi0
     ff, dw = m_f * m_f + s_f * s_f, m_d * m_w * numbers.d0_omega + s_d * s_w * numbers.scattered_d0_omega
@@ -155,7 +159,8 @@ def measure(
     zl = m_z * m_l * numbers.z0_tan_lambda + s_z * s_l * numbers.scattered_z0_tan_lambda
     # Cholesky roots of the two blocks: rows d, f, w over columns 1-3, and z, l over 4 and 5.
     d1 = math.sqrt(dd)
-    f1, w1 = df / d1, dw / d1
+    per_d1 = 1.0 / d1
+    f1, w1 = df * per_d1, dw * per_d1
     f2 = math.sqrt(ff - f1 * f1)
     w2 = (fw - w1 * f1) / f2
     w3 = math.sqrt(max(0.0, ww - w1 * w1 - w2 * w2))
@@ -168,35 +173,35 @@ def measure(
         d0_f = d0_w = f0_d = f0_w = z_d = z_f = z_w = z_l = 0.0
         f0_f = 1.0
     else:
-        scale = 1.0 / (1.0 + omega * path.d0)
-        d0_f, d0_w = s / omega, s * s / ((1.0 + c) * omega * omega) if c > 0.0 else (1.0 - c) / (omega * omega)
-        f0_d, f0_f, f0_w = -omega * s * scale, c * scale, s / omega * scale
-        lift = -tan_lambda / omega
-        z_d, z_f, z_w, z_l = lift * f0_d, lift * (f0_f - 1.0), lift * (f0_w - path.turn / omega), -path.turn / omega
+        radius, scale = 1.0 / omega, 1.0 / (1.0 + omega * path.d0)
+        d0_f, d0_w = s * radius, (s * s / (1.0 + c) if c > 0.0 else 1.0 - c) * radius * radius
+        f0_d, f0_f, f0_w = -omega * s * scale, c * scale, s * radius * scale
+        lift, arc = -tan_lambda * radius, path.turn * radius
+        z_d, z_f, z_w, z_l = lift * f0_d, lift * (f0_f - 1.0), lift * (f0_w - arc), -arc
     # Rows of derivatives times root.
     a1, a2, a3 = c * d1 + d0_f * f1 + d0_w * w1, d0_f * f2 + d0_w * w2, d0_w * w3
     b1, b2, b3 = f0_d * d1 + f0_f * f1 + f0_w * w1, f0_f * f2 + f0_w * w2, f0_w * w3
     e1, e2, e3 = z_d * d1 + z_f * f1 + z_w * w1, z_f * f2 + z_w * w2, z_w * w3
     e4, e5 = z4 + z_l * l4, z_l * l5
-    cov[0] = a1 * a1 + a2 * a2 + a3 * a3
-    cov[1] = a1 * b1 + a2 * b2 + a3 * b3
-    cov[2] = a1 * w1 + a2 * w2 + a3 * w3
-    cov[3] = a1 * e1 + a2 * e2 + a3 * e3
-    cov[4] = 0.0
-    cov[5] = b1 * b1 + b2 * b2 + b3 * b3
-    cov[6] = b1 * w1 + b2 * w2 + b3 * w3
-    cov[7] = b1 * e1 + b2 * e2 + b3 * e3
-    cov[8] = 0.0
-    cov[9] = ww
-    cov[10] = w1 * e1 + w2 * e2 + w3 * e3
-    cov[11] = 0.0
-    cov[12] = e1 * e1 + e2 * e2 + e3 * e3 + e4 * e4 + e5 * e5
-    cov[13] = e4 * l4 + e5 * l5
-    cov[14] = ll
+    cov[slot, 0] = a1 * a1 + a2 * a2 + a3 * a3
+    cov[slot, 1] = a1 * b1 + a2 * b2 + a3 * b3
+    cov[slot, 2] = a1 * w1 + a2 * w2 + a3 * w3
+    cov[slot, 3] = a1 * e1 + a2 * e2 + a3 * e3
+    cov[slot, 4] = 0.0
+    cov[slot, 5] = b1 * b1 + b2 * b2 + b3 * b3
+    cov[slot, 6] = b1 * w1 + b2 * w2 + b3 * w3
+    cov[slot, 7] = b1 * e1 + b2 * e2 + b3 * e3
+    cov[slot, 8] = 0.0
+    cov[slot, 9] = ww
+    cov[slot, 10] = w1 * e1 + w2 * e2 + w3 * e3
+    cov[slot, 11] = 0.0
+    cov[slot, 12] = e1 * e1 + e2 * e2 + e3 * e3 + e4 * e4 + e5 * e5
+    cov[slot, 13] = e4 * l4 + e5 * l5
+    cov[slot, 14] = ll
     g1, g2, g3, g4, g5 = normal(draws), normal(draws), normal(draws), normal(draws), normal(draws)
     phi0 = atan2(path.sine, path.cosine) + b1 * g1 + b2 * g2 + b3 * g3
-    row[0] = path.d0 + a1 * g1 + a2 * g2 + a3 * g3
-    row[1] = phi0 - 2.0 * math.pi * math.floor(phi0 / (2.0 * math.pi) + 0.5)
-    row[2] = omega + w1 * g1 + w2 * g2 + w3 * g3
-    row[3] = path.z0 + e1 * g1 + e2 * g2 + e3 * g3 + e4 * g4 + e5 * g5
-    row[4] = tan_lambda + l4 * g4 + l5 * g5
+    columns[0, slot] = path.d0 + a1 * g1 + a2 * g2 + a3 * g3
+    columns[1, slot] = phi0 - 2.0 * math.pi * math.floor(phi0 * (0.5 / math.pi) + 0.5)
+    columns[2, slot] = omega + w1 * g1 + w2 * g2 + w3 * g3
+    columns[3, slot] = path.z0 + e1 * g1 + e2 * g2 + e3 * g3 + e4 * g4 + e5 * g5
+    columns[4, slot] = tan_lambda + l4 * g4 + l5 * g5

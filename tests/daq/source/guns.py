@@ -28,7 +28,7 @@ def shoot(
         energy=np.hypot(p, mass),
         **{axis: np.full(n, value) for axis, value in zip("xyz", vertex, strict=True)},
     )
-    batch = EventBatch(n, respond(particles, first_event=0, seed=3, run=1, response=response or Response()))
+    batch = EventBatch(n, respond(particles, response or Response(), first_event=0, seed=3, run=1))
     return batch, particles
 
 

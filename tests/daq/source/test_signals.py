@@ -221,5 +221,5 @@ def test_what_decays_behind_the_detector_is_not_seen():
 
     prompt, long_lived = seen(0.0), seen(1e5)
     assert prompt[0] > 0.2  # most pairs go down the beam pipe
-    assert long_lived[0] == 0.0
+    assert long_lived[0] < 0.03  # of photons that convert
     assert long_lived[1] < 0.3 < prompt[1]  # a fifth of the photons reach the calorimeter, the rest follows the beams

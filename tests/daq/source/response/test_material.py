@@ -15,7 +15,7 @@ NUMBERS = as_record(Material())[0]
 
 def radii(rho: float, stretch: float, n: int = 40_000):
     """Return the conversion radii of n photons."""
-    draws = new_draws()
+    draws = new_draws()[0]
     out = np.empty(n)
     for i in range(n):
         start(draws, 1, 1, i, 3)
@@ -43,7 +43,7 @@ def test_photons_from_outside_miss_the_inner_layers():
 
 def test_energy_is_shared_as_bethe_and_heitler_say():
     """Density 9/7 (1 - 4/3 u (1 - u)): mean 1/2, mean square from the closed form, symmetric."""
-    draws = new_draws()
+    draws = new_draws()[0]
     start(draws, 2, 1, 0, 3)
     shares = np.array([electron_share(draws) for _ in range(40_000)])
     moment = 9 / 7 * (1 / 3 - 4 / 3 * (1 / 4 - 1 / 5))
