@@ -153,7 +153,7 @@ def test_a_column_is_chosen_by_name_or_by_luminosity(tmp_path):
     assert plain.choose("auto", 1e34) is None
     assert plain.prescales(None) == (10, 1)
     for one in (menu, plain):
-        with pytest.raises(InputError, match=r"\[hlt\] column = 'recrod': no such prescale column in this menu"):
+        with pytest.raises(InputError, match=r"\[hlt\] column = 'recrod': no such prescale column"):
             one.choose("recrod", 1e34)
 
 
