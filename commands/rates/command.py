@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast, get_args
@@ -61,7 +62,10 @@ def rates(
         raise InputError("must be at least 1", key="--events", value=n_events)
     if out is not None and out.exists() and not out.is_dir():
         raise InputError("is not a folder", file=out, key="--out")
-    counted = _open(target, menus, columns, n_events, level)
+    for key, value in (("--luminosity", luminosity), ("--cross-section", cross_section_nb)):
+        if value is not None and not 0 < value < math.inf:
+            raise InputError("must be positive", key=key, value=value)
+    counted = _open(target, menus, columns, n_events, level, luminosity)
     check_scale(counted, luminosity=luminosity, cross_section_nb=cross_section_nb)
     with Progress("rates") as progress:
         counts = count(counted, progress)
@@ -71,7 +75,14 @@ def rates(
     return result
 
 
-def _open(target: Path, menus: Sequence[str], columns: Sequence[str], n_events: int | None, level: str) -> Counted:
+def _open(
+    target: Path,
+    menus: Sequence[str],
+    columns: Sequence[str],
+    n_events: int | None,
+    level: str,
+    luminosity: float | None,
+) -> Counted:
     if level not in get_args(Level):
         raise InputError(f"must be {' or '.join(get_args(Level))}", key="--level", value=level)
     decides_anew = bool(menus or columns)
@@ -82,7 +93,9 @@ def _open(target: Path, menus: Sequence[str], columns: Sequence[str], n_events: 
         if decides_anew:
             return of_run_again(target, run, menus, columns, n_events)
         return of_books(target, run, n_events, cast(Level, level))
-    return (of_configuration if is_configuration(target) else of_file)(target, menus, columns, n_events)
+    if is_configuration(target):
+        return of_configuration(target, menus, columns, n_events, luminosity)
+    return of_file(target, menus, columns, n_events)
 
 
 def _write(result: Record, out: Path) -> None:

@@ -74,9 +74,6 @@ class Scale:
 
 def check_scale(counted: Counted, *, luminosity: float | None, cross_section_nb: float | None) -> None:
     """Raise `InputError` if these rates cannot be had of these events."""
-    for key, value in (("--luminosity", luminosity), ("--cross-section", cross_section_nb)):
-        if value is not None and not 0 < value < float("inf"):
-            raise InputError("must be positive", key=key, value=value)
     if counted.seconds is not None and cross_section_nb is not None:
         raise InputError("these events have a rate of their own", key="--cross-section", value=cross_section_nb)
     if counted.seconds is None and (luminosity is None) != (cross_section_nb is None):
