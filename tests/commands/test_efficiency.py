@@ -90,7 +90,9 @@ def test_the_turn_on_is_at_its_threshold(mumu: Path, tmp_path: Path, darkline: C
         fit = record_of(darkline(*arguments, "--where", where, "--out", tmp_path, "--json"))["fit"]
         assert fit["threshold"]["value"] == pytest.approx(1.0, abs=0.06)
         assert 0.01 < fit["width"]["value"] < 0.1
-        assert fit["plateau"]["value"] > 0.85
+        # Lost are photons that convert (4 %), are not found as clusters or fail the shower shape (2 %), and from the truth
+        # also events in which a muon makes the second cluster of the veto (3 to 4 %, docs/efficiency.md).
+        assert fit["plateau"]["value"] > 0.8
 
 
 def test_both_levels_are_the_product_of_conditions(mumu: Path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +68,7 @@ def by_the_nanosecond(timing: TimingSettings, ticks: Array, columns: dict[str, A
         changes = {now, *(then + timing.minimum_spacing_ns for then in plain.accepts[-1:])}
         changes |= {then + buffer.window_ns for then in plain.accepts} | set(plain.queue)
         moments = sorted({max(now, moment) for moment in changes if moment < following})
-        for begin, end in zip(moments, [*moments[1:], following], strict=True):
+        for begin, end in pairwise([*moments, following]):
             blind = plain.blind(begin)
             if blind is not None:
                 cause[begin:end] = 0 if blind is Outcome.L1_DEAD_SPACING else 1
