@@ -90,8 +90,8 @@ def test_the_turn_on_is_at_its_threshold(mumu: Path, tmp_path: Path, darkline: C
         fit = record_of(darkline(*arguments, "--where", where, "--out", tmp_path, "--json"))["fit"]
         assert fit["threshold"]["value"] == pytest.approx(1.0, abs=0.06)
         assert 0.01 < fit["width"]["value"] < 0.1
-        # Lost are photons that convert (4 %), are not found as clusters or fail the shower shape (2 %), and from the truth
-        # also events in which a muon makes the second cluster of the veto (3 to 4 %, docs/efficiency.md).
+        # Lost are photons that convert, are not found as clusters or fail the shower shape, and from the truth also
+        # events in which a muon makes the second cluster of the veto (docs/efficiency.md).
         assert fit["plateau"]["value"] > 0.8
 
 
