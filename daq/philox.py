@@ -2,16 +2,24 @@
 
 Philox 4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011): ten rounds
 over a 128-bit counter with a 64-bit key. Whatever the block size, the worker or the restart, event k draws the same
-numbers. A kernel owns a ``draws`` array for each event (see `new_draws`) and passes it down.
+numbers. Four counters are encrypted side by side, which the compiler turns into vector instructions (1.5 ns a word, 11
+one by one). Normal numbers come from a ziggurat of 256 layers, which needs one word and no function call 99 times in
+100.
+
+A caller makes a generator with `new_draws`; kernels take its record, point it at an event with `start` and pass it on.
+
+Ziggurat: Marsaglia and Tsang, J. Stat. Softw. 5 (2000) no. 8; layer, sign and abscissa from bits of their own, as
+Doornik (2005) asks for.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 
 # Streams: which part of the simulation asks. Two parts never share a stream, so adding a draw to one of them leaves
 # the numbers of the others as they were.
@@ -19,102 +27,148 @@ STREAM_BEAM, STREAM_CHOICE, STREAM_PROCESS, STREAM_DETECTOR, STREAM_PRIMITIVES =
 STREAM_BEAM_TIMES, STREAM_TRACK_PRIMITIVES = 5, 6
 STREAM_BACKGROUND, STREAM_BACKGROUND_TRACKS, STREAM_BACKGROUND_CLUSTERS, STREAM_BACKGROUND_SEGMENTS = range(7, 11)
 
+LANES = 4
+_LAYERS = 256
 
-@kernel
+
+def _overshoot(r: float) -> float:
+    """Return by how much the layers of equal area above ``r`` miss the top of the normal curve."""
+    area = r * math.exp(-0.5 * r * r) + math.sqrt(0.5 * math.pi) * math.erfc(r / math.sqrt(2.0))
+    x = r
+    for _ in range(_LAYERS - 2):
+        height = area / x + math.exp(-0.5 * x * x)
+        if height >= 1.0:
+            return 1.0
+        x = math.sqrt(-2.0 * math.log(height))
+    return area / x + math.exp(-0.5 * x * x) - 1.0
+
+
+def _ziggurat() -> tuple[Array, Array]:
+    """Return the (257,) right edges of the layers, from the base with the tail upwards, and the curve there."""
+    low, high = 3.0, 4.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if _overshoot(middle) > 0.0 else (low, middle)
+    area = high * math.exp(-0.5 * high * high) + math.sqrt(0.5 * math.pi) * math.erfc(high / math.sqrt(2.0))
+    edges = np.zeros(_LAYERS + 1)
+    edges[0], edges[1] = area / math.exp(-0.5 * high * high), high
+    for i in range(2, _LAYERS):
+        edges[i] = math.sqrt(-2.0 * math.log(area / edges[i - 1] + math.exp(-0.5 * edges[i - 1] ** 2)))
+    return edges, np.exp(-0.5 * edges**2)
+
+
+_EDGES, _HEIGHTS = _ziggurat()
+
+
+DRAWS: np.dtype[Any] = np.dtype(
+    [
+        ("key_0", "<u8"),
+        ("key_1", "<u8"),
+        ("counter", "<u8"),
+        ("event", "<u8"),
+        ("stream", "<u8"),
+        ("run", "<u8"),
+        ("next", "<i8"),
+        ("words", "<u8", (4 * LANES,)),
+    ]
+)
+"""State of one event's generator; kernels pass it as one pointer."""
+
+
 def new_draws() -> Array:
-    """Return the state of one event's generator: key (2), counter (4), buffer (4), position (1), all uint64."""
-    return np.zeros(11, dtype=np.uint64)
+    """Return the state of a generator, an array of one `DRAWS` that kernels take the record of."""
+    return np.zeros(1, dtype=DRAWS)
 
 
-@kernel
-def start(draws: Array, seed: int, run: int, event: int, stream: int) -> None:
+@kernel_lean
+def start(draws: Any, seed: int, run: int, event: int, stream: int) -> None:
     """Point ``draws`` at the first number of (seed, run, event, stream)."""
     mask = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
-    wide = np.uint64(seed)
-    # The seed is the key; run, stream and event fill the upper three counter words, the draw number the lowest.
-    draws[0] = wide & mask
-    draws[1] = wide >> half
-    draws[2] = np.uint64(0)
-    draws[3] = np.uint64(event) & mask
-    draws[4] = ((np.uint64(event) >> half) & np.uint64(0xFFFFFF)) | (np.uint64(stream) << np.uint64(24))
-    draws[5] = np.uint64(run) & mask
-    draws[10] = np.uint64(4)
+    # The seed is the key; run, stream and event fill the upper three counter words, the number of the draw the lowest.
+    draws.key_0 = np.uint64(seed) & mask
+    draws.key_1 = np.uint64(seed) >> half
+    draws.counter = np.uint64(0)
+    draws.event = np.uint64(event) & mask
+    draws.stream = ((np.uint64(event) >> half) & np.uint64(0xFFFFFF)) | (np.uint64(stream) << np.uint64(24))
+    draws.run = np.uint64(run) & mask
+    draws.next = 4 * LANES
 
 
-@kernel
-def _rounds(
-    c_0: np.uint64, c_1: np.uint64, c_2: np.uint64, c_3: np.uint64, key_0: np.uint64, key_1: np.uint64
-) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
-    """Return the four words that a counter and a key give; each holds 32 bits."""
+@kernel_lean
+def _refill(draws: Any) -> None:
     mask = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)
-    multiplier_0 = np.uint64(0xD2511F53)
-    multiplier_1 = np.uint64(0xCD9E8D57)
-    weyl_0 = np.uint64(0x9E3779B9)
-    weyl_1 = np.uint64(0xBB67AE85)
-    for _ in range(10):
-        product_0 = multiplier_0 * c_0
-        product_1 = multiplier_1 * c_2
-        c_0, c_1, c_2, c_3 = (
-            (product_1 >> half) ^ c_1 ^ key_0,
-            product_1 & mask,
-            (product_0 >> half) ^ c_3 ^ key_1,
-            product_0 & mask,
-        )
-        key_0 = (key_0 + weyl_0) & mask
-        key_1 = (key_1 + weyl_1) & mask
-    return c_0, c_1, c_2, c_3
+    # All that the lanes read stands in locals: only then can the loop over them become vector instructions.
+    seed_0, seed_1, first = draws.key_0, draws.key_1, draws.counter
+    event, stream, run = draws.event, draws.stream, draws.run
+    words = draws.words
+    for lane in range(LANES):
+        c_0, c_1, c_2, c_3 = first + np.uint64(lane), event, stream, run
+        key_0, key_1 = seed_0, seed_1
+        for _ in range(10):
+            product_0 = np.uint64(0xD2511F53) * (c_0 & mask)
+            product_1 = np.uint64(0xCD9E8D57) * (c_2 & mask)
+            c_0, c_1, c_2, c_3 = (
+                (product_1 >> half) ^ c_1 ^ key_0,
+                product_1 & mask,
+                (product_0 >> half) ^ c_3 ^ key_1,
+                product_0 & mask,
+            )
+            key_0 = (key_0 + np.uint64(0x9E3779B9)) & mask
+            key_1 = (key_1 + np.uint64(0xBB67AE85)) & mask
+        words[lane] = c_0
+        words[LANES + lane] = c_1
+        words[2 * LANES + lane] = c_2
+        words[3 * LANES + lane] = c_3
+    draws.counter = first + np.uint64(LANES)
+    draws.next = 0
 
 
-@kernel
-def _refill(draws: Array) -> None:
-    draws[6], draws[7], draws[8], draws[9] = _rounds(draws[2], draws[3], draws[4], draws[5], draws[0], draws[1])
-    draws[2] += np.uint64(1)
-    draws[10] = np.uint64(0)
-
-
-@kernel
-def four(key: tuple[int, int, int], event: int, group: int) -> tuple[float, float, float, float]:
-    """Return the numbers 4 ``group`` to 4 ``group`` + 3 that `uniform` gives for (seed, run, stream) and an event.
-
-    For where their number is known: nothing is kept in memory between them, which is half of what they cost.
-    """
-    mask = np.uint64(0xFFFFFFFF)
-    half = np.uint64(32)
-    seed, run, stream = np.uint64(key[0]), np.uint64(key[1]), np.uint64(key[2])
-    number = np.uint64(event)
-    a, b, c, d = _rounds(
-        np.uint64(group), number & mask, ((number >> half) & np.uint64(0xFFFFFF)) | (stream << np.uint64(24)),
-        run & mask, seed & mask, seed >> half,
-    )  # fmt: skip
-    return _open(a), _open(b), _open(c), _open(d)
-
-
-@kernel
-def _open(word: np.uint64) -> float:
-    """Return the middle of the interval that 32 bits stand for in (0, 1)."""
-    return (np.float64(word) + 0.5) * (1.0 / 4294967296.0)
-
-
-@kernel
-def uniform(draws: Array) -> float:
-    """Return the next number, uniform in the open interval (0, 1), 32 bits fine: float64."""
-    if draws[10] >= np.uint64(4):
+@kernel_lean
+def _word(draws: Any) -> Any:
+    if draws.next >= 4 * LANES:
         _refill(draws)
-    word = draws[6 + np.int64(draws[10])]
-    draws[10] += np.uint64(1)
-    return _open(word)
+    place = draws.next
+    draws.next = place + 1
+    return np.int64(draws.words[place])
 
 
-@kernel
-def normal(draws: Array) -> float:
-    """Return the next standard normal number (Box and Muller, one of the pair): float64."""
-    radius = math.sqrt(-2.0 * math.log(uniform(draws)))
-    return radius * math.cos(2.0 * math.pi * uniform(draws))
+@kernel_lean
+def uniform(draws: Any) -> float:
+    """Return the next number, uniform in the open interval (0, 1), 32 bits fine: float64."""
+    return (np.float64(_word(draws)) + 0.5) * (1.0 / 4294967296.0)
 
 
-@kernel
-def exponential(draws: Array) -> float:
+@kernel_lean
+def normal(draws: Any) -> float:
+    """Return the next standard normal number: float64, 23 bits fine in its layer."""
+    while True:
+        word = _word(draws)
+        layer = word & 255
+        # The sign by arithmetic: half of the branches would be guessed wrongly.
+        side = np.float64(1 - ((word >> 7) & 2))
+        x: float = side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer]
+        if abs(x) < _EDGES[layer + 1]:
+            return x
+        if layer == 0:
+            return side * _tail(draws)
+        low, high = _HEIGHTS[layer], _HEIGHTS[layer + 1]
+        if low + uniform(draws) * (high - low) < math.exp(-0.5 * x * x):
+            return x
+
+
+@kernel_lean
+def _tail(draws: Any) -> float:
+    """Return a normal number beyond the last layer (Marsaglia 1964)."""
+    edge: float = _EDGES[1]
+    while True:
+        x = -math.log(uniform(draws)) / edge
+        if -2.0 * math.log(uniform(draws)) > x * x:
+            return edge + x
+
+
+@kernel_lean
+def exponential(draws: Any) -> float:
     """Return the next exponential number of mean 1: float64."""
     return -math.log(uniform(draws))

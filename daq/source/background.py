@@ -26,15 +26,19 @@ import numpy as np
 
 from daq.clock import TICK_NS
 from daq.event import LAYOUT, OFFSET, Array, EventBatch, InjectionRing
-from daq.jit import kernel
+from daq.jit import kernel_lean
 from daq.philox import (
     STREAM_BACKGROUND,
     STREAM_BACKGROUND_CLUSTERS,
     STREAM_BACKGROUND_SEGMENTS,
     STREAM_BACKGROUND_TRACKS,
-    four,
+    exponential,
+    new_draws,
+    start,
+    uniform,
 )
 from daq.settings import BackgroundSettings, RunSettings
+from daq.source.angles import atan2, sincos
 from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
 from daq.source.particles import Particles
 
@@ -121,7 +125,8 @@ class BeamBackground:
         """Return how much there is in the events from ``first_event``, at the times that the clock gives."""
         strength = self.strength(stamps)
         offsets = np.zeros((len(self._means), strength.size + 1), dtype=OFFSET)
-        _count((*self._key, STREAM_BACKGROUND), first_event, self._means, self._table, strength, offsets)
+        key = (*self._key, STREAM_BACKGROUND)
+        _count(key, new_draws(), first_event, self._means, self._table, strength, offsets)
         return Laid(*offsets)
 
     def with_tracks(self, particles: Particles, laid: Laid, first_event: int) -> Particles:
@@ -133,7 +138,9 @@ class BeamBackground:
         fields = _spread(before, {name: getattr(particles, name) for name in _MOMENTUM}, offsets, np.float64)
         pdg = _spread(before, {"pdg": particles.pdg}, offsets, particles.pdg.dtype)
         key = (*self._key, STREAM_BACKGROUND_TRACKS)
-        _draw_stray(key, first_event, offsets, laid.tracks, self._stray, tuple(fields.values()), pdg["pdg"])
+        _draw_stray(
+            key, new_draws(), first_event, offsets, laid.tracks, self._stray, tuple(fields.values()), pdg["pdg"]
+        )
         events = {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
         return Particles(offsets=offsets, **pdg, **fields, **events)
 
@@ -144,7 +151,7 @@ class BeamBackground:
         measured = _spread(before, {name: objects[name] for name in _MEASURED}, offsets, LAYOUT[_MEASURED[0]])
         flags = _spread(before, {name: objects[name] for name in _FLAGS}, offsets, np.bool_)
         _draw_soft(
-            (*self._key, STREAM_BACKGROUND_CLUSTERS), first_event, offsets, laid.clusters, self._soft,
+            (*self._key, STREAM_BACKGROUND_CLUSTERS), new_draws(), first_event, offsets, laid.clusters, self._soft,
             (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), tuple(measured.values()), *flags.values(),
         )  # fmt: skip
         return objects | measured | flags | {"clusters.offsets": offsets}
@@ -155,8 +162,8 @@ class BeamBackground:
         segments = np.empty(int(before[-1]) + int(laid.segments[-1]), dtype=LAYOUT["segments"])
         after = np.zeros_like(before)
         _fill_segments(
-            (*self._key, STREAM_BACKGROUND_SEGMENTS), first_event, before, batch["segments"], laid.segments,
-            SUPERLAYERS[:, 4], _SEGMENT_STARTS, after, segments,
+            (*self._key, STREAM_BACKGROUND_SEGMENTS), new_draws(), first_event, before, batch["segments"],
+            laid.segments, _SEGMENT_STARTS, after, segments,
         )  # fmt: skip
         return batch.replaced({"segments.offsets": after, "segments": segments[: after[-1]]})
 
@@ -164,18 +171,22 @@ class BeamBackground:
 def _spread(before: Array, columns: Mapping[str, Array], after: Array, dtype: Any) -> dict[str, Array]:
     """Return the objects of events at new offsets, in columns of one dtype; what is new there is not filled."""
     old = tuple(np.ascontiguousarray(values, dtype=dtype) for values in columns.values())
-    out = tuple(np.empty((len(old), int(after[-1])), dtype=dtype))
+    out = np.empty((len(old), int(after[-1])), dtype=dtype)
     _move(before, old, after, out)
     return dict(zip(columns, out, strict=True))
 
 
-@kernel
-def _move(before: Array, columns: tuple[Array, ...], after: Array, out: tuple[Array, ...]) -> None:
-    for i in range(before.size - 1):
-        shift = after[i] - before[i]
-        for j in range(before[i], before[i + 1]):
-            for k in range(len(columns)):
-                out[k][j + shift] = columns[k][j]
+@kernel_lean
+def _move(before: Array, columns: tuple[Array, ...], after: Array, out: Array) -> None:
+    last = before.size - 1
+    for k in range(len(columns)):
+        values, begin, shift = columns[k], 0, 0
+        for i in range(1, last + 1):
+            moved = after[i] - before[i]
+            if moved != shift or i == last:  # what comes before the new objects of event i - 1 moves together
+                for j in range(begin, before[i]):
+                    out[k, j + shift] = values[j]
+                begin, shift = before[i], moved
 
 
 def _poisson_table(means: Array) -> Array:
@@ -187,7 +198,7 @@ def _poisson_table(means: Array) -> Array:
     return table
 
 
-@kernel
+@kernel_lean
 def _strength(since_us: Array, ring: Array, bunch: Array, burst: Burst, tick_us: float, out: Array) -> None:
     for i in range(out.size):
         place = bunch[i] * tick_us
@@ -196,7 +207,7 @@ def _strength(since_us: Array, ring: Array, bunch: Array, burst: Burst, tick_us:
             out[i] += burst.factor * math.exp(-since_us[i] / burst.decay)
 
 
-@kernel
+@kernel_lean
 def _poisson(left: float, mean: float) -> int:
     """Return the Poisson number of mean up to 700 that a uniform number stands for."""
     probability = math.exp(-mean)
@@ -208,80 +219,92 @@ def _poisson(left: float, mean: float) -> int:
     return count
 
 
-@kernel
+@kernel_lean
 def _count(
-    key: tuple[int, int, int], first_event: int, means: Array, table: Array, strength: Array, offsets: Array
-) -> None:
+    key: tuple[int, int, int], states: Array, first_event: int, means: Array, table: Array, strength: Array,
+    offsets: Array,
+) -> None:  # fmt: skip
+    draws = states[0]
+    seed, run, stream = key
     last = table.shape[1] - 1
     for i in range(strength.size):
-        draws = four(key, first_event + i, 0)
+        start(draws, seed, run, first_event + i, stream)
         for kind in range(means.size):
-            count = 0
+            chance, count = uniform(draws), 0
             if strength[i] == 1.0:  # almost always
-                while count < last and draws[kind] > table[kind, count]:
+                while count < last and chance > table[kind, count]:
                     count += 1
             if strength[i] != 1.0 or count == last:
-                count = _poisson(draws[kind], means[kind] * strength[i])
+                count = _poisson(chance, means[kind] * strength[i])
             offsets[kind, i + 1] = offsets[kind, i] + count
 
 
-@kernel
+@kernel_lean
 def _draw_stray(
-    key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, stray: Stray,
+    key: tuple[int, int, int], states: Array, first_event: int, offsets: Array, laid: Array, stray: Stray,
     particle: tuple[Array, ...], pdg: Array,
 ) -> None:  # fmt: skip
+    draws = states[0]
+    seed, run, stream = key
     px, py, pz, energy, x, y, z = particle
     for i in range(offsets.size - 1):
         added = laid[i + 1] - laid[i]
-        for number in range(added):
-            species, u_pt, u_cosine, u_phi = four(key, first_event + i, 2 * number)
-            u_around, u_z, _, _ = four(key, first_event + i, 2 * number + 1)
-            j = offsets[i + 1] - added + number
+        if added == 0:
+            continue
+        start(draws, seed, run, first_event + i, stream)
+        for j in range(offsets[i + 1] - added, offsets[i + 1]):
+            species = uniform(draws)
             pdg[j] = 2212 if species < 0.5 else 11 if species < 0.75 else -11
             mass = stray.proton_gev if species < 0.5 else stray.electron_gev
-            pt = -stray.pt_mean * math.log(u_pt)
-            cosine = stray.cosine_min + (stray.cosine_max - stray.cosine_min) * u_cosine
-            phi, around = 2.0 * math.pi * u_phi, 2.0 * math.pi * u_around
-            px[j], py[j] = pt * math.cos(phi), pt * math.sin(phi)
+            pt = stray.pt_mean * exponential(draws)
+            cosine = stray.cosine_min + (stray.cosine_max - stray.cosine_min) * uniform(draws)
+            sine, along = sincos(2.0 * math.pi * uniform(draws))
+            px[j], py[j] = pt * along, pt * sine
             pz[j] = pt * cosine / math.sqrt(1.0 - cosine * cosine)
             energy[j] = math.sqrt(pt * pt + pz[j] * pz[j] + mass * mass)
-            x[j], y[j] = stray.pipe_radius * math.cos(around), stray.pipe_radius * math.sin(around)
-            z[j] = stray.z_max * (2.0 * u_z - 1.0)
+            sine, along = sincos(2.0 * math.pi * uniform(draws))
+            x[j], y[j] = stray.pipe_radius * along, stray.pipe_radius * sine
+            z[j] = stray.z_max * (2.0 * uniform(draws) - 1.0)
 
 
-@kernel
+@kernel_lean
 def _draw_soft(
-    key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, soft: Soft,
+    key: tuple[int, int, int], states: Array, first_event: int, offsets: Array, laid: Array, soft: Soft,
     surface: tuple[float, float, float], measured: tuple[Array, ...], is_track: Array, has_photon_hypothesis: Array,
 ) -> None:  # fmt: skip
+    draws = states[0]
+    seed, run, stream = key
     radius, back, front = surface
     energy, theta, phi, r, time, dt99, shape = measured
     low, high = math.cos(soft.theta_max), math.cos(soft.theta_min)
     for i in range(offsets.size - 1):
         added = laid[i + 1] - laid[i]
-        for number in range(added):
-            u_energy, u_cosine, u_phi, u_time = four(key, first_event + i, 2 * number)
-            u_shape, _, _, _ = four(key, first_event + i, 2 * number + 1)
-            j = offsets[i + 1] - added + number
-            deposit = soft.energy_min - soft.energy_mean * math.log(u_energy)
-            cosine = low + (high - low) * u_cosine
-            to_end = (front if cosine > 0.0 else back) / cosine if cosine != 0.0 else math.inf
+        if added == 0:
+            continue
+        start(draws, seed, run, first_event + i, stream)
+        for j in range(offsets[i + 1] - added, offsets[i + 1]):
+            deposit = soft.energy_min + soft.energy_mean * exponential(draws)
+            cosine = low + (high - low) * uniform(draws)
+            sine = math.sqrt((1.0 - cosine) * (1.0 + cosine))
             noise = soft.time_noise / deposit
             energy[j] = deposit
-            theta[j] = math.acos(cosine)
-            phi[j] = math.pi * (2.0 * u_phi - 1.0)
-            r[j] = min(radius / math.sqrt(1.0 - cosine * cosine), to_end)
-            time[j] = soft.time_max * (2.0 * u_time - 1.0)
+            theta[j] = atan2(sine, cosine)
+            phi[j] = math.pi * (2.0 * uniform(draws) - 1.0)
+            r[j] = min(radius / sine, (front if cosine > 0.0 else back) / cosine)  # infinite at cosine 0
+            time[j] = soft.time_max * (2.0 * uniform(draws) - 1.0)
             dt99[j] = 2.576 * math.sqrt(soft.time_constant * soft.time_constant + noise * noise)
-            shape[j] = u_shape
+            shape[j] = uniform(draws)
             is_track[j], has_photon_hypothesis[j] = False, True
 
 
-@kernel
+@kernel_lean
 def _fill_segments(
-    key: tuple[int, int, int], first_event: int, before: Array, old: Array, laid: Array, sizes: Array,
-    starts: Array, after: Array, out: Array,
+    key: tuple[int, int, int], states: Array, first_event: int, before: Array, old: Array, laid: Array, starts: Array,
+    after: Array, out: Array,
 ) -> None:  # fmt: skip
+    draws = states[0]
+    seed, run, stream = key
+    n_layers = starts.size - 1
     end = 0
     for i in range(before.size - 1):
         first = end
@@ -289,16 +312,17 @@ def _fill_segments(
             out[end] = old[j]
             end += 1
         added = laid[i + 1] - laid[i]
-        for group in range((added + 3) // 4):
-            draws = four(key, first_event + i, group)
-            for k in range(min(4, added - 4 * group)):
-                place = draws[k] * sizes.size  # its whole part is the superlayer, the rest of it the azimuth
-                layer = int(place)
-                end = _insert(out, first, end, starts[layer] + int((place - layer) * sizes[layer]))
+        if added > 0:
+            start(draws, seed, run, first_event + i, stream)
+        for _ in range(added):
+            place = uniform(draws) * n_layers  # its whole part is the superlayer, the rest of it the azimuth
+            layer = int(place)
+            size = starts[layer + 1] - starts[layer]
+            end = _insert(out, first, end, starts[layer] + int((place - layer) * size))
         after[i + 1] = end
 
 
-@kernel
+@kernel_lean
 def _insert(values: Array, first: int, end: int, value: int) -> int:
     """Insert a value into the rising values[first:end] unless it is there; return the new end."""
     place = end

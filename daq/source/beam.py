@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class Beam:
         ticks = np.empty(_GROUP, dtype=np.int64)
         ends = self._group_ends[group], self._group_ends[group + 1]
         key = (self._seed, self._run, STREAM_BEAM_TIMES)
-        _fill_group(key, group, ends, self._profile, self._pattern, ticks)
+        _fill_group(key, new_draws(), group, ends, self._profile, self._pattern, ticks)
         return ticks
 
     def _extend(self, n_groups: int) -> None:
@@ -93,12 +94,13 @@ class Beam:
         if n_groups > known:
             wanted = max(n_groups, 2 * known)
             lengths = np.empty(wanted - known, dtype=np.int64)
-            _group_lengths(self._seed, self._run, STREAM_BEAM, known, _GROUP, RF_HZ / 4 / self.rate_hz, lengths)
+            key = (self._seed, self._run, STREAM_BEAM)
+            _group_lengths(key, new_draws(), known, _GROUP, RF_HZ / 4 / self.rate_hz, lengths)
             self._group_ends = np.concatenate([self._group_ends, self._group_ends[-1] + np.cumsum(lengths)])
 
 
 @kernel
-def _gamma(draws: Array, shape: float) -> float:
+def _gamma(draws: Any, shape: float) -> float:
     """Return a Gamma(shape >= 1) number of scale 1; Marsaglia and Tsang, ACM TOMS 26 (2000) 363."""
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
@@ -110,8 +112,11 @@ def _gamma(draws: Array, shape: float) -> float:
 
 
 @kernel
-def _group_lengths(seed: int, run: int, stream: int, first: int, size: int, ticks_an_event: float, out: Array) -> None:
-    draws = new_draws()
+def _group_lengths(
+    key: tuple[int, int, int], states: Array, first: int, size: int, ticks_an_event: float, out: Array
+) -> None:
+    draws = states[0]
+    seed, run, stream = key
     for i in range(out.size):
         start(draws, seed, run, first + i, stream)
         out[i] = np.int64(math.ceil(_gamma(draws, float(size)) * ticks_an_event))
@@ -119,9 +124,10 @@ def _group_lengths(seed: int, run: int, stream: int, first: int, size: int, tick
 
 @kernel
 def _fill_group(
-    key: tuple[int, int, int], group: int, ends: tuple[int, int], profile: Profile, pattern: Pattern, out: Array
-) -> None:
-    draws = new_draws()
+    key: tuple[int, int, int], states: Array, group: int, ends: tuple[int, int], profile: Profile, pattern: Pattern,
+    out: Array,
+) -> None:  # fmt: skip
+    draws = states[0]
     seed, run, stream = key
     start(draws, seed, run, group, stream)
     begin, length = ends[0], ends[1] - ends[0]

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daq.event import OFFSET
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import STREAM_PROCESS, exponential, new_draws, start, uniform
 from daq.source.fsr import fsr_along_beam, fsr_point, fsr_squared
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, CollisionFrame, boosted, direction_about
@@ -116,7 +116,7 @@ def generate_chains(
     offsets, pdg = np.zeros(events.size + 1, dtype=OFFSET), np.zeros(room, dtype=np.int32)
     columns = np.zeros((7, room))
     _generate(
-        (seed, run, STREAM_PROCESS), events, chain, chains, (ALPHA, ELECTRON_GEV, CUT_OFF), frame.sqrt_s_gev,
+        (seed, run, STREAM_PROCESS), new_draws(), events, chain, chains, (ALPHA, ELECTRON_GEV, CUT_OFF), frame.sqrt_s_gev,
         frame.to_lab, *scratch_of(chains), offsets, pdg, columns,
     )  # fmt: skip
     named = dict(zip(("px", "py", "pz", "energy", "x", "y", "z"), columns[:, : offsets[-1]], strict=True))
@@ -135,13 +135,13 @@ def scratch_of(chains: Chains) -> tuple[Array, Array]:
 # in the lab; family[k] is (node, slot of the parent).
 
 
-@kernel
+@kernel_lean
 def _generate(
-    key: tuple[int, int, int], events: Array, chain: Array, chains: Chains, constants: tuple[float, float, float],
+    key: tuple[int, int, int], states: Array, events: Array, chain: Array, chains: Chains, constants: tuple[float, float, float],
     sqrt_s: float, to_lab: Array, slot: Array, family: Array, offsets: Array, pdg: Array, columns: Array,
 ) -> None:  # fmt: skip
     """Walk the chain of each event."""
-    draws = new_draws()
+    draws = states[0]
     seed, run, stream = key
     out = 0
     for i in range(events.size):
@@ -150,9 +150,9 @@ def _generate(
         offsets[i + 1] = out
 
 
-@kernel
+@kernel_lean
 def walk(
-    draws: Array, chains: Chains, chain: int, constants: tuple[float, float, float], sqrt_s: float, to_lab: Array,
+    draws: Any, chains: Chains, chain: int, constants: tuple[float, float, float], sqrt_s: float, to_lab: Array,
     slot: Array, family: Array, columns: Array, pdg: Array, out: int,
 ) -> int:  # fmt: skip
     """Write the final particles of one event from column ``out`` on, return the next free column.
@@ -191,18 +191,18 @@ def walk(
     return out
 
 
-@kernel
+@kernel_lean
 def _put(slot: Array, k: int, p: tuple[float, float, float, float], mass: float) -> None:
     slot[k, 0], slot[k, 1], slot[k, 2], slot[k, 3] = p
     slot[k, 4] = mass
 
 
-@kernel
+@kernel_lean
 def _four_momentum(slot: Array, k: int) -> tuple[float, float, float, float]:
     return slot[k, 0], slot[k, 1], slot[k, 2], slot[k, 3]
 
 
-@kernel
+@kernel_lean
 def _lab_component(to_lab: Array, r: int, slot: Array, k: int) -> float:
     total: float = (
         to_lab[r, 0] * slot[k, 0] + to_lab[r, 1] * slot[k, 1] + to_lab[r, 2] * slot[k, 2] + to_lab[r, 3] * slot[k, 3]
@@ -210,7 +210,7 @@ def _lab_component(to_lab: Array, r: int, slot: Array, k: int) -> float:
     return total
 
 
-@kernel
+@kernel_lean
 def _write(to_lab: Array, slot: Array, k: int, columns: Array, out: int) -> None:
     """Write a final particle: lab momentum and vertex."""
     for r in range(4):
@@ -219,8 +219,8 @@ def _write(to_lab: Array, slot: Array, k: int, columns: Array, out: int) -> None
         columns[4 + r, out] = slot[k, 5 + r]
 
 
-@kernel
-def _place(draws: Array, to_lab: Array, ctau: float, k: int, used: int, made: int, slot: Array) -> None:
+@kernel_lean
+def _place(draws: Any, to_lab: Array, ctau: float, k: int, used: int, made: int, slot: Array) -> None:
     """Put the products where their parent decays."""
     flight = ctau / slot[k, 4] * exponential(draws) if ctau > 0.0 else 0.0  # [cm/GeV], times the momentum
     for r in range(3):
@@ -231,9 +231,9 @@ def _place(draws: Array, to_lab: Array, ctau: float, k: int, used: int, made: in
             slot[j, 5 + r] = end
 
 
-@kernel
+@kernel_lean
 def _radiate(
-    draws: Array, sqrt_s: float, radiated: Array, table: int, constants: tuple[float, float, float]
+    draws: Any, sqrt_s: float, radiated: Array, table: int, constants: tuple[float, float, float]
 ) -> tuple[tuple[float, float, float, float], tuple[float, float, float]]:
     """Return the initial-state photon (energy 0: none) and the axis of the polar angle of what is left."""
     alpha, electron, cut_off = constants
@@ -257,9 +257,9 @@ def _radiate(
     return photon, scattering_axis(rest, sqrt_s * math.sqrt(1.0 - x), cosine > 0.0)
 
 
-@kernel
+@kernel_lean
 def _decay(
-    draws: Array, chains: Chains, k: int, used: int, slot: Array, family: Array, beam: tuple[float, float, float],
+    draws: Any, chains: Chains, k: int, used: int, slot: Array, family: Array, beam: tuple[float, float, float],
     electron: float,
 ) -> int:  # fmt: skip
     """Append the products of slot ``k``; return how many."""
@@ -295,8 +295,8 @@ def _decay(
     return size
 
 
-@kernel
-def _draw_masses(draws: Array, nodes: Array, mode: Any, slot: Array, k: int, used: int) -> None:
+@kernel_lean
+def _draw_masses(draws: Any, nodes: Array, mode: Any, slot: Array, k: int, used: int) -> None:
     """Fill the masses of the products; wide ones in turn, each between its least mass and what the others leave."""
     available, size, least = slot[k, 4], mode.size, 0.0
     for j in range(size):
@@ -319,14 +319,14 @@ def _draw_masses(draws: Array, nodes: Array, mode: Any, slot: Array, k: int, use
             return
 
 
-@kernel
+@kernel_lean
 def two_body_momentum(mass: float, first: float, second: float) -> float:
     """Return the momentum of two products in the rest frame of their parent; 0 below threshold."""
     product = (mass - first - second) * (mass + first + second) * (mass - first + second) * (mass + first - second)
     return math.sqrt(max(0.0, product)) / (2.0 * mass)
 
 
-@kernel
+@kernel_lean
 def _decay_axis(slot: Array, k: int, parent: int, axis: int) -> tuple[float, float, float]:
     """Return, in the rest frame of slot ``k``, its direction of flight in the frame of its parent, or the beam."""
     source, sign = _four_momentum(slot, parent), -1.0
@@ -339,8 +339,8 @@ def _decay_axis(slot: Array, k: int, parent: int, axis: int) -> tuple[float, flo
     return sign * x / norm, sign * y / norm, sign * z / norm
 
 
-@kernel
-def _cosine(draws: Array, mode: Any, mass: float, first: float, second: float, electron: float) -> float:
+@kernel_lean
+def _cosine(draws: Any, mode: Any, mass: float, first: float, second: float, electron: float) -> float:
     """Draw the cosine of the first of two products."""
     shape: int = mode.shape
     low: float = mode.cosine[0]
@@ -365,8 +365,8 @@ def _cosine(draws: Array, mode: Any, mass: float, first: float, second: float, e
             return cosine
 
 
-@kernel
-def _radiative_cosine(draws: Array, x: float, share: float, low: float, high: float) -> float:
+@kernel_lean
+def _radiative_cosine(draws: Any, x: float, share: float, low: float, high: float) -> float:
     """Draw the photon of e+e- -> gamma V from [1 + c^2 + 4x/(1 - x)^2]/(1 - c^2 + share), x = m_V^2/s."""
     edge, constant = math.sqrt(1.0 + share), 4.0 * x / (1.0 - x) ** 2
     begin, end = math.atanh(low / edge), math.atanh(high / edge)
@@ -376,7 +376,7 @@ def _radiative_cosine(draws: Array, x: float, share: float, low: float, high: fl
             return cosine
 
 
-@kernel
+@kernel_lean
 def _back_to_back(slot: Array, k: int, used: int, direction: tuple[float, float, float]) -> None:
     """Fill the momenta of two products, the first along ``direction`` in the rest frame of the parent."""
     mass, first, second = slot[k, 4], slot[used, 4], slot[used + 1, 4]
@@ -388,14 +388,14 @@ def _back_to_back(slot: Array, k: int, used: int, direction: tuple[float, float,
     _put(slot, used + 1, boosted((-px, -py, -pz, mass - energy), frame, mass), second)
 
 
-@kernel
-def _anywhere(draws: Array) -> tuple[float, float, float]:
+@kernel_lean
+def _anywhere(draws: Any) -> tuple[float, float, float]:
     cosine = 2.0 * uniform(draws) - 1.0
     return direction_about((0.0, 0.0, 1.0), cosine, 2.0 * math.pi * uniform(draws))
 
 
-@kernel
-def _three_body(draws: Array, pair_weight: Array, table: int, slot: Array, k: int, used: int) -> None:
+@kernel_lean
+def _three_body(draws: Any, pair_weight: Array, table: int, slot: Array, k: int, used: int) -> None:
     """Phase space: draw the mass q of the last two, which takes the momenta of both steps as weight."""
     mass, first, second, third = slot[k, 4], slot[used, 4], slot[used + 1, 4], slot[used + 2, 4]
     low, high = second + third, mass - first
@@ -423,8 +423,8 @@ def _three_body(draws: Array, pair_weight: Array, table: int, slot: Array, k: in
     _put(slot, used + 2, boosted((-px, -py, -pz, pair - energy), frame, pair), third)
 
 
-@kernel
-def _radiated_off(draws: Array, element: Any, slot: Array, k: int, used: int, beam: tuple[float, float, float]) -> None:
+@kernel_lean
+def _radiated_off(draws: Any, element: Any, slot: Array, k: int, used: int, beam: tuple[float, float, float]) -> None:
     """A particle radiated off a lepton pair: the Dalitz plane from T, then the orientation from 1 - n.H.n/T."""
     kind, sqrt_s = element.kind, slot[k, 4]
     m1, m2, mass = slot[used, 4], slot[used + 1, 4], slot[used + 2, 4]
@@ -455,7 +455,7 @@ def _radiated_off(draws: Array, element: Any, slot: Array, k: int, used: int, be
     _put(slot, used + 2, boosted((-x1 - x2, -y1 - y2, -w1 - w2, e3), frame, sqrt_s), mass)
 
 
-@kernel
+@kernel_lean
 def _bound(element: Any, above: float) -> float:
     """Return the larger of the two tabulated bounds around an energy above threshold."""
     low, high = element.log_range[0], element.log_range[1]

@@ -18,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from daq.draws import new_draws, normal, start
 from daq.event import OFFSET, Array
 from daq.jit import kernel_lean
-from daq.philox import STREAM_DETECTOR
+from daq.philox import STREAM_DETECTOR, new_draws, normal, start
 from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
 from daq.source.particles import Particles
 from daq.source.response import calorimeter, material, tracks

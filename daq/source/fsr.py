@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.source.kinematics import ALPHA, GEV2_NB
 
 FSR: Mapping[str, int] = {"vector_fsr": 0, "scalar_fsr": 1, "pseudoscalar_fsr": 2}
@@ -29,7 +29,7 @@ FSR: Mapping[str, int] = {"vector_fsr": 0, "scalar_fsr": 1, "pseudoscalar_fsr": 
 _MARGIN = 1.1  # on the largest weight found on a grid
 
 
-@kernel
+@kernel_lean
 def fsr_squared(kind: int, a: float, b: float, m2: float, x2: float, s: float) -> float:
     """Return T of the module's text; ``m2`` and ``x2`` are the squared masses of the lepton and of X."""
     ab, inverse = a * b, 1.0 / (a * a) + 1.0 / (b * b)
@@ -42,7 +42,7 @@ def fsr_squared(kind: int, a: float, b: float, m2: float, x2: float, s: float) -
     return numerator / ab + 4.0 * (s + 2.0 * m2) * k * inverse
 
 
-@kernel
+@kernel_lean
 def fsr_along_beam(kind: int, a: float, b: float, m2: float, x2: float, s: float, z1: float, z2: float) -> float:
     """Return n.H.n, between 0 and T; ``z1`` and ``z2`` are the momenta of the leptons along the beam."""
     ab, difference = a * b, z1 / b - z2 / a
@@ -55,7 +55,7 @@ def fsr_along_beam(kind: int, a: float, b: float, m2: float, x2: float, s: float
     return together / ab - 8.0 * k * difference**2
 
 
-@kernel
+@kernel_lean
 def fsr_point(
     kind: int, u: float, w: float, sqrt_s: float, m1: float, m2: float, mass: float
 ) -> tuple[float, float, float]:
@@ -79,7 +79,7 @@ def fsr_point(
     return max(0.0, squared) * a * b * span * (high - low), a, b
 
 
-@kernel
+@kernel_lean
 def _fsr_integral(kind: int, nodes: Array, weights: Array, sqrt_s: float, m1: float, m2: float, mass: float) -> float:
     total = 0.0
     for i in range(nodes.size):
@@ -89,7 +89,7 @@ def _fsr_integral(kind: int, nodes: Array, weights: Array, sqrt_s: float, m1: fl
     return total
 
 
-@kernel
+@kernel_lean
 def _fsr_maximum(kind: int, steps: int, sqrt_s: float, m1: float, m2: float, mass: float) -> float:
     largest = 0.0
     for i in range(steps + 1):

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 
 ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM = 125.0, -102.0, 196.0
 
@@ -37,13 +37,13 @@ SUPERLAYERS = np.array(
 )
 
 
-@kernel
+@kernel_lean
 def transverse_gev(omega: float) -> float:
     """Return the transverse momentum of a curvature [1/cm]: 1.5 T, c = 29.9792458 cm/ns."""
     return 1.5 * 29.9792458e-4 / abs(omega) if omega != 0.0 else math.inf
 
 
-@kernel
+@kernel_lean
 def perigee(
     x: float, y: float, z: float, px: float, py: float, pz: float, charge: int
 ) -> tuple[float, float, float, float, float]:
@@ -61,7 +61,7 @@ def perigee(
     return d0, phi0, omega, z - turned / omega * tan_lambda, tan_lambda
 
 
-@kernel
+@kernel_lean
 def position(
     d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, arc: float
 ) -> tuple[float, float, float]:
@@ -76,7 +76,7 @@ def position(
     )
 
 
-@kernel
+@kernel_lean
 def arc_to_radius(d0: float, omega: float, radius: float) -> float:
     """Return the arc length [cm] from the perigee to the first crossing of the cylinder; NaN if there is none."""
     numerator = radius * radius - d0 * d0
@@ -90,7 +90,7 @@ def arc_to_radius(d0: float, omega: float, radius: float) -> float:
     return 2.0 * math.asin(sine) / abs(omega) if sine > 1e-9 else math.sqrt(numerator / denominator)
 
 
-@kernel
+@kernel_lean
 def ecl_entry(
     d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, surface: tuple[float, float, float]
 ) -> tuple[bool, float, float, float]:
@@ -110,7 +110,7 @@ def ecl_entry(
     return reached, x, y, z
 
 
-@kernel
+@kernel_lean
 def crossing(d0: float, omega: float, z0: float, tan_lambda: float, superlayer: Array) -> float:
     """Return the arc length [cm] at which a track crosses a superlayer (a row of `SUPERLAYERS`); NaN if it does not."""
     arc = arc_to_radius(d0, omega, superlayer[0])

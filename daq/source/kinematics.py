@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.settings import BeamSettings
 
 ELECTRON_GEV = 0.51099895e-3
@@ -65,7 +65,7 @@ def _boost_matrix(beta: Array) -> Array:
     return matrix
 
 
-@kernel
+@kernel_lean
 def boosted(
     p: tuple[float, float, float, float], frame: tuple[float, float, float, float], mass: float
 ) -> tuple[float, float, float, float]:
@@ -75,7 +75,7 @@ def boosted(
     return p[0] + along * frame[0], p[1] + along * frame[1], p[2] + along * frame[2], energy
 
 
-@kernel
+@kernel_lean
 def direction_about(axis: tuple[float, float, float], cosine: float, azimuth: float) -> tuple[float, float, float]:
     """Return the unit vector at angle acos(``cosine``) to the unit vector ``axis``, turned by ``azimuth`` about it."""
     ax, ay, az = axis

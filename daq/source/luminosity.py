@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from daq.clock import TICK_NS, TICKS_A_TURN
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.settings import BunchSettings, ProfileSettings
 
 
@@ -73,7 +73,7 @@ class Pattern(NamedTuple):
         return cls(filled, filled.size / TICKS_A_TURN, TICKS_A_TURN)
 
 
-@kernel
+@kernel_lean
 def time_of(profile: Profile, full: float) -> float:
     """Return the time, in ticks since the start of the run, at which so much full time has passed."""
     if profile.fill == 0.0:
@@ -87,7 +87,7 @@ def time_of(profile: Profile, full: float) -> float:
     return fills * profile.fill + min(rest, profile.fill)
 
 
-@kernel
+@kernel_lean
 def bunch_tick(pattern: Pattern, time: float) -> int:
     """Return the tick with a bunch that stands for a time: as many of them before it as the turns so far have had."""
     passed = int(time * pattern.share)

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from daq.draws import new_draws
 from daq.event import OFFSET, Array, EventBatch
-from daq.philox import STREAM_PRIMITIVES, STREAM_TRACK_PRIMITIVES
+from daq.philox import STREAM_PRIMITIVES, STREAM_TRACK_PRIMITIVES, new_draws
 from daq.source.front.cells import NEIGHBOURS, fill_cells, trigger_cells
 from daq.source.front.chamber import SEGMENT_STARTS, fill_tracks
 from daq.source.front.numbers import Front, records

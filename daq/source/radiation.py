@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, boosted, direction_about
 
@@ -69,14 +70,14 @@ def radiated_fractions(sqrt_s_gev: float, threshold_gev: float, cross_section: C
     return np.stack([knots, chance / chance[-1]])
 
 
-@kernel
+@kernel_lean
 def radiator_exponent(alpha: float, share: float) -> float:
     """Return the radiator's beta; ``share`` is 4 m^2/s."""
     return 2.0 * alpha / math.pi * (math.log(4.0 / share) - 1.0)
 
 
-@kernel
-def draw_photon_cosine(draws: Array, x: float, share: float) -> float:
+@kernel_lean
+def draw_photon_cosine(draws: Any, x: float, share: float) -> float:
     """Draw the cosine of a radiated photon to the axis of the radiating pair; ``share`` is 4 m^2/s."""
     edge = math.sqrt(1.0 + share)
     twice_rapidity = math.log((edge + 1.0) * (edge + 1.0) / share)  # where tanh is 1/edge
@@ -90,7 +91,7 @@ def draw_photon_cosine(draws: Array, x: float, share: float) -> float:
             return cosine
 
 
-@kernel
+@kernel_lean
 def photon_along(
     energy: float, axis: tuple[float, float, float], cosine: float, azimuth: float
 ) -> tuple[float, float, float, float]:
@@ -99,7 +100,7 @@ def photon_along(
     return energy * nx, energy * ny, energy * nz, energy
 
 
-@kernel
+@kernel_lean
 def scattering_axis(
     pair: tuple[float, float, float, float], pair_mass: float, from_electron: bool
 ) -> tuple[float, float, float]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daq.draws import normal, start
 from daq.jit import Array, kernel_lean
+from daq.philox import normal, start
 from daq.settings import CONFIGS
 from daq.source.angles import sincos
 

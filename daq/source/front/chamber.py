@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from daq.draws import normal, start, uniform
 from daq.jit import Array, kernel_lean
+from daq.philox import normal, start, uniform
 from daq.source.angles import arc_per_chord, asin
 from daq.source.front.cells import sort_unique
 from daq.source.helix import SUPERLAYERS, arc_to_radius, position

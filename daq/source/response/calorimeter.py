@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from daq.draws import exponential, normal, uniform
 from daq.jit import Array, kernel_lean
+from daq.philox import exponential, normal, uniform
 from daq.source.angles import atan2, sincos
 
 X, Y, Z, ENERGY, SHOWER = range(5)

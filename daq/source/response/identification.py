@@ -17,8 +17,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from daq.draws import normal, uniform
 from daq.jit import Array, kernel_lean
+from daq.philox import normal, uniform
 
 
 @kernel_lean

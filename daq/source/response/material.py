@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from daq.draws import uniform
 from daq.jit import kernel_lean
+from daq.philox import uniform
 
 
 @kernel_lean

@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from daq.draws import normal, uniform
 from daq.jit import Array, kernel_lean
+from daq.philox import normal, uniform
 from daq.source.angles import arc_per_chord, asin, atan2, sincos
 
 CURVATURE = 1.5 * 29.9792458e-4  # pT [GeV] times curvature [1/cm] in 1.5 T

@@ -14,15 +14,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.standard.rows import circle
 
 COSMIC_SLOTS = 2
 
 
-@kernel
-def make_cosmic(draws: Array, row: Any, columns: Array, pdg: Array, out: int) -> int:
+@kernel_lean
+def make_cosmic(draws: Any, row: Any, columns: Array, pdg: Array, out: int) -> int:
     """Write the outgoing and the incoming half of a muon."""
     while True:
         down = uniform(draws) ** (1.0 / 3.0)

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, boosted
 from daq.source.standard.rows import CELLS, Beams, circle, draw_cell, emit, spectrum
@@ -45,7 +45,7 @@ def electron_photon_table(sqrt_s_gev: float, cosine: float, energy_min_gev: floa
     return spectrum(edges, bounds.max(axis=1))
 
 
-@kernel
+@kernel_lean
 def spectator_flux(y: float, sqrt_s: float, lost: float, alpha: float, electron_mass: float) -> float:
     """Return y N(y) of a beam whose electron stays below the angle ``lost`` [rad]."""
     if y >= 1.0:
@@ -60,9 +60,9 @@ def spectator_flux(y: float, sqrt_s: float, lost: float, alpha: float, electron_
     return max(0.0, alpha / (2.0 * math.pi) * (spectrum - mass_term))
 
 
-@kernel
+@kernel_lean
 def make_electron_photon(
-    draws: Array, row: Any, beams: Beams, table: Array, to_lab: Array, columns: Array, pdg: Array, out: int
+    draws: Any, row: Any, beams: Beams, table: Array, to_lab: Array, columns: Array, pdg: Array, out: int
 ) -> int:  # fmt: skip
     """Write the scattered electron, the spectator and the photon; each of the two is the electron half of the time."""
     sqrt_s = beams.sqrt_s

@@ -11,7 +11,7 @@ import numpy as np
 
 from daq.errors import InputError
 from daq.event import OFFSET
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import STREAM_CHOICE, STREAM_PROCESS, new_draws, start, uniform
 from daq.source.cascade import Chains, scratch_of, walk
 from daq.source.compiled import join
@@ -61,8 +61,8 @@ class Generator:
         columns, pdg = np.empty((7, room)), np.empty(room, dtype=np.int32)
         process, offsets = np.empty(count, dtype=np.uint16), np.zeros(count + 1, dtype=OFFSET)
         _generate(
-            (self.seed, self.run, STREAM_CHOICE, STREAM_PROCESS), first, self.shares, self.tables, self.beams,
-            (self.frame.to_lab, self.frame.to_cm), (*scratch_of(self.tables.chains), np.empty((4, 4))),
+            (self.seed, self.run, STREAM_CHOICE, STREAM_PROCESS), new_draws(), first, self.shares, self.tables,
+            self.beams, (self.frame.to_lab, self.frame.to_cm), (*scratch_of(self.tables.chains), np.empty((4, 4))),
             process, offsets, columns, pdg,
         )  # fmt: skip
         px, py, pz, energy, x, y, z = columns[:, : offsets[-1]]
@@ -161,9 +161,9 @@ def _spectrum(entry: Any, one: Process, sqrt_s_gev: float) -> Array | None:
     return None
 
 
-@kernel
+@kernel_lean
 def _generate(
-    key: tuple[int, int, int, int], first: int, shares: Array, tables: Tables, beams: Beams,
+    key: tuple[int, int, int, int], states: Array, first: int, shares: Array, tables: Tables, beams: Beams,
     frame: tuple[Array, Array], scratch: tuple[Array, Array, Array],
     process: Array, offsets: Array, columns: Array, pdg: Array,
 ) -> None:  # fmt: skip
@@ -172,7 +172,7 @@ def _generate(
     to_lab, to_cm = frame
     slot, family, turn = scratch
     constants = (beams.alpha, beams.electron_mass, beams.cut_off)
-    draws = new_draws()
+    draws = states[0]
     out = 0
     for i in range(process.size):
         p = 0
@@ -200,7 +200,7 @@ def _generate(
         offsets[i + 1] = out
 
 
-@kernel
+@kernel_lean
 def _chosen(shares: Array, chance: float) -> int:
     """Return the first process whose cumulative share is not below ``chance``."""
     p = 0

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import boosted
 from daq.source.radiation import draw_photon_cosine, radiator_exponent, scattering_axis
@@ -28,8 +28,8 @@ from daq.source.standard.rows import Beams, circle, emit, toward
 PAIR_SLOTS = 4
 
 
-@kernel
-def make_pair(draws: Array, row: Any, beams: Beams, to_lab: Array, columns: Array, pdg: Array, out: int) -> int:
+@kernel_lean
+def make_pair(draws: Any, row: Any, beams: Beams, to_lab: Array, columns: Array, pdg: Array, out: int) -> int:
     """Write e+e- -> pair: negative (or first) particle, positive, initial- and final-state photon."""
     kind, code, mass, sqrt_s = row.kind, row.code, row.mass, beams.sqrt_s
     while True:
@@ -66,7 +66,7 @@ def make_pair(draws: Array, row: Any, beams: Beams, to_lab: Array, columns: Arra
     return out
 
 
-@kernel
+@kernel_lean
 def _photon_along(
     energy: float, axis: tuple[float, float, float], cosine: float, around: tuple[float, float]
 ) -> tuple[float, float, float, float]:
@@ -74,8 +74,8 @@ def _photon_along(
     return energy * nx, energy * ny, energy * nz, energy
 
 
-@kernel
-def _initial_fraction(draws: Array, slope: float, x_max: float, soft: float, hard: float, silent: float) -> float:
+@kernel_lean
+def _initial_fraction(draws: Any, slope: float, x_max: float, soft: float, hard: float, silent: float) -> float:
     """Draw x from beta x^(beta - 1) (1 - x + x^2/2)/(1 - x) = beta x^(beta - 1) + beta/2 x^(1 + beta)/(1 - x).
 
     What is below the cut-off comes as 0: that saves the two most costly functions in half of the events.
@@ -89,14 +89,14 @@ def _initial_fraction(draws: Array, slope: float, x_max: float, soft: float, har
             return x
 
 
-@kernel
+@kernel_lean
 def final_most(share: float) -> float:
     """Return the largest fraction that the final state radiates: the pair is left a little above its threshold."""
     return 1.0 - 1.01 * share
 
 
-@kernel
-def _final_fraction(draws: Array, slope: float, y_max: float, silent: float) -> float:
+@kernel_lean
+def _final_fraction(draws: Any, slope: float, y_max: float, silent: float) -> float:
     """Draw y from beta y^(beta - 1) (1 - y + y^2/2); 0 if it is among the ``silent``, where the last factor is 1."""
     while True:
         chance = uniform(draws)
@@ -107,7 +107,7 @@ def _final_fraction(draws: Array, slope: float, y_max: float, silent: float) -> 
             return y
 
 
-@kernel
+@kernel_lean
 def flat_variable(kind: int, cosine: float) -> float:
     """Return the variable in which the leading order is nearly flat, at a cosine of the polar angle."""
     if kind == 0:
@@ -117,8 +117,8 @@ def flat_variable(kind: int, cosine: float) -> float:
     return cosine
 
 
-@kernel
-def _born_cosine(draws: Array, kind: int, begin: float, width: float, velocity_squared: float) -> float:
+@kernel_lean
+def _born_cosine(draws: Any, kind: int, begin: float, width: float, velocity_squared: float) -> float:
     """Draw the polar angle of the leading order: Bhabha, gamma gamma or mu mu; see `flat_variable`."""
     while True:
         flat = begin + width * uniform(draws)
@@ -135,9 +135,9 @@ def _born_cosine(draws: Array, kind: int, begin: float, width: float, velocity_s
             return c
 
 
-@kernel
+@kernel_lean
 def _decayed(
-    draws: Array, pair: tuple[float, float, float, float], pair_mass: float, line: tuple[float, float, float],
+    draws: Any, pair: tuple[float, float, float, float], pair_mass: float, line: tuple[float, float, float],
     fermion_mass: float, beams: Beams, slope: float, silent: float,
 ) -> tuple[
     tuple[float, float, float, float], tuple[float, float, float, float], tuple[float, float, float, float]
@@ -170,13 +170,13 @@ def _decayed(
     return boosted(first, pair, pair_mass), boosted(second, pair, pair_mass), photon
 
 
-@kernel
+@kernel_lean
 def _weight_bound(x: float) -> float:
     """Return more than the largest three-photon weight at a radiated fraction, found by drawing 12 million of them."""
     return 2.7 + 3.0 * x
 
 
-@kernel
+@kernel_lean
 def _three_photon_weight(
     x: float, photon: tuple[float, float, float, float], photon_cosine: float,
     first: tuple[float, float, float, float], second: tuple[float, float, float, float], cosine: float, sqrt_s: float,

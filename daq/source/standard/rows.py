@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV
 from daq.source.radiation import CUT_OFF, radiator_slope
@@ -87,8 +87,8 @@ def spectrum(edges: Array, bounds: Array) -> Array:
     return np.stack([edges, total, np.minimum(guide, CELLS - 1)])
 
 
-@kernel
-def draw_cell(draws: Array, table: Array) -> tuple[float, float]:
+@kernel_lean
+def draw_cell(draws: Any, table: Array) -> tuple[float, float]:
     """Return a number drawn from a proposal (see `spectrum`), and the bound there."""
     chance = uniform(draws)
     cells = table.shape[1] - 1
@@ -100,7 +100,7 @@ def draw_cell(draws: Array, table: Array) -> tuple[float, float]:
     return table[0, cell] + (chance - table[1, cell]) / height, height
 
 
-@kernel
+@kernel_lean
 def emit(
     to_lab: Array, columns: Array, pdg: Array, out: int, code: int, p: tuple[float, float, float, float]
 ) -> int:  # fmt: skip
@@ -112,7 +112,7 @@ def emit(
     return out + 1
 
 
-@kernel
+@kernel_lean
 def circle(turn: float) -> tuple[float, float]:
     """Return cosine and sine of ``turn`` times 2 pi, ``turn`` in [0, 1]; to 1e-16, at half the price of the library."""
     quarter = int(4.0 * turn + 0.5)
@@ -129,7 +129,7 @@ def circle(turn: float) -> tuple[float, float]:
     return cosine, sine
 
 
-@kernel
+@kernel_lean
 def toward(
     axis: tuple[float, float, float], cosine: float, around: tuple[float, float]
 ) -> tuple[float, float, float]:  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.particles import Particles
 from daq.source.standard.rows import circle
@@ -34,9 +34,9 @@ def pool_of(samples: list[Particles]) -> Pool:
     return Pool(every.offsets.astype(np.int64), every.pdg, columns)
 
 
-@kernel
+@kernel_lean
 def draw_event(
-    draws: Array, row: Any, pool: Pool, to_lab: Array, to_cm: Array, turn: Array, columns: Array, pdg: Array, out: int
+    draws: Any, row: Any, pool: Pool, to_lab: Array, to_cm: Array, turn: Array, columns: Array, pdg: Array, out: int
 ) -> int:  # fmt: skip
     """Write an event of the sample, turned; ``turn`` is (4, 4) scratch space."""
     chosen = row.table + int(uniform(draws) * row.size)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel
+from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, GEV2_NB, boosted
 from daq.source.standard.rows import CELLS, Beams, circle, draw_cell, emit, spectrum
@@ -86,7 +86,7 @@ def rapidity_range(cos_low: float, cos_high: float, mass: float, sqrt_s: float) 
     return begin, min(most, max(0.0, high)) - begin
 
 
-@kernel
+@kernel_lean
 def photon_flux(y: float, w2: float, sqrt_s: float, alpha: float, electron_mass: float) -> float:
     """Return y N(y) of the photons of one beam."""
     if y >= 1.0:
@@ -100,7 +100,7 @@ def photon_flux(y: float, w2: float, sqrt_s: float, alpha: float, electron_mass:
     return max(0.0, alpha / (2.0 * math.pi) * (spectrum - mass_term))
 
 
-@kernel
+@kernel_lean
 def _bound(
     log_tau: float, mass: float, rapidity: float, alpha: float, electron_mass: float, sqrt_s: float, top: float,
     scalar: bool,
@@ -122,13 +122,13 @@ def _bound(
     return flux * flux * born * width * 2.0 * max(0.0, math.log(top / root))
 
 
-@kernel
+@kernel_lean
 def _rapidity_of(velocity: float) -> float:
     """Return atanh of a velocity, in one logarithm."""
     return 0.5 * math.log((1.0 + velocity) / (1.0 - velocity))
 
 
-@kernel
+@kernel_lean
 def _angle_weight(beta2: float, c2: float, scalar: bool) -> float:
     """Return the density of t = atanh(beta c), in units of pi alpha^2/W^2 for scalars, of twice that for fermions."""
     pole, sine2 = 1.0 - beta2 * c2, 1.0 - c2
@@ -138,9 +138,9 @@ def _angle_weight(beta2: float, c2: float, scalar: bool) -> float:
     return 1.0 + beta2 * c2 + 2.0 * beta2 * (1.0 - beta2) * sine2 / pole
 
 
-@kernel
+@kernel_lean
 def make_two_photon(
-    draws: Array, row: Any, beams: Beams, table: Array, to_lab: Array, columns: Array, pdg: Array, out: int
+    draws: Any, row: Any, beams: Beams, table: Array, to_lab: Array, columns: Array, pdg: Array, out: int
 ) -> int:  # fmt: skip
     """Write the negative and the positive product, then the electron and the positron of the beams."""
     sqrt_s, mass, scalar = beams.sqrt_s, row.mass, row.code < -100
@@ -200,7 +200,7 @@ def make_two_photon(
     return emit(to_lab, columns, pdg, out, -11, (0.0, 0.0, p_positron, positron))
 
 
-@kernel
+@kernel_lean
 def _inside(p: tuple[float, float, float, float], cos_low: float, cos_high: float) -> bool:
     length = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
     return bool(cos_low * length <= p[2] <= cos_high * length)

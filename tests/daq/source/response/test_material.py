@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from daq.draws import new_draws, start
+from daq.philox import new_draws, start
 from daq.source.response.material import conversion_radius, electron_share, step_to_radius
 from daq.source.response.numbers import Material, as_record
 from tests.daq.source.guns import EMPTY, N, shoot
