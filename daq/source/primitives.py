@@ -58,6 +58,7 @@ def _cell_arrays(
         np.zeros(n_cells),
         np.zeros(n_cells),
         np.empty(NEIGHBOURS, dtype=np.float32),
+        np.empty(NEIGHBOURS, dtype=np.int64),
         np.empty(max(1, size), dtype=np.int64),
     )
     fill_cells(
