@@ -63,9 +63,9 @@ def stages(settings: RunSettings) -> dict[str, float]:
     for method, stage in names.items():
         if background is not None:
             setattr(background, method, watch.timed(stage, getattr(background, method)))
-    kept = {name: getattr(assembly, name) for name in ("respond", "add_primitives")}
+    kept = {name: getattr(assembly, name) for name in ("respond", "primitives_of")}
     try:
-        for name, stage in (("respond", "detector"), ("add_primitives", "primitives")):
+        for name, stage in (("respond", "detector"), ("primitives_of", "primitives")):
             setattr(assembly, name, watch.timed(stage, kept[name]))
         whole, _ = cpu_seconds(lambda: [source.block(k * BLOCK, BLOCK) for k in range(BLOCKS)])
     finally:

@@ -412,14 +412,19 @@ def cells(rng: Generator, columns: Columns) -> Columns:
     guess = table.grid[row, np.floor((phi / (2 * math.pi) + 0.5) * turns).astype(int) % turns]
     rho = r * np.sin(theta)
     place = np.column_stack([rho * np.cos(phi), rho * np.sin(phi), r * np.cos(theta)])
-    around = table.neighbours[guess]
-    nearest = around[np.arange(r.size), ((table.positions[around] - place[:, None]) ** 2).sum(axis=2).argmin(axis=1)]
-    near = table.neighbours[nearest]
-    squared = ((table.positions[near] - place[:, None]) ** 2).sum(axis=2)
-    with np.errstate(invalid="ignore"):
-        weight = np.exp(-0.25 * (squared - squared[:, :1]) / table.spacing[nearest])
-    weight[:, 0] = 1.0
-    deposit = columns["clusters.energy_gev"][:, None] * weight / weight.sum(axis=1, keepdims=True)
+    each = np.arange(r.size)
+    for _ in range(2):  # over the nearest plane, as long as there is one between the place and the cell
+        planes = table.planes[guess]
+        depth = planes[:, 0] + (planes[:, 1:] * place[:, :, None]).sum(axis=1)
+        side = depth.argmin(axis=1)
+        guess = np.where(depth[each, side] < 0, table.neighbours[guess, side], guess)
+    planes = table.planes[guess]
+    depth = planes[:, 0] + (planes[:, 1:] * place[:, :, None]).sum(axis=1)
+    energy = columns["clusters.energy_gev"].astype(float)
+    share = np.where(depth < 2.0 * np.log(energy / 0.010)[:, None], np.exp(-0.5 * depth), 0.0)
+    weight = np.concatenate([np.ones((r.size, 1)), share], axis=1)
+    near = np.concatenate([guess[:, None], table.neighbours[guess]], axis=1)
+    deposit = energy[:, None] * weight / weight.sum(axis=1, keepdims=True)
     key = (columns["clusters.event"][:, None] * 576 + near).ravel()
     found, inverse = np.unique(key, return_inverse=True)
     total = np.bincount(inverse, deposit.ravel())

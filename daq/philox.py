@@ -143,18 +143,32 @@ def uniform(draws: Any) -> float:
 @kernel_lean
 def normal(draws: Any) -> float:
     """Return the next standard normal number: float64, 23 bits fine in its layer."""
+    x, layer = _in_layer(draws)
+    # Apart from the rest, which is rare: so much is small enough to be pasted into its callers.
+    return x if abs(x) < _EDGES[layer + 1] else _beyond(draws, x, layer)
+
+
+@kernel_lean
+def _in_layer(draws: Any) -> tuple[float, int]:
+    """Draw a layer, and a place in it."""
+    word = _word(draws)
+    layer = word & 255
+    # The sign by arithmetic: half of the branches would be guessed wrongly.
+    side = np.float64(1 - ((word >> 7) & 2))
+    return side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer], layer
+
+
+@kernel_lean
+def _beyond(draws: Any, x: float, layer: int) -> float:
+    """Accept a place that is not under the next layer too, or draw others until one is accepted."""
     while True:
-        word = _word(draws)
-        layer = word & 255
-        # The sign by arithmetic: half of the branches would be guessed wrongly.
-        side = np.float64(1 - ((word >> 7) & 2))
-        x: float = side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer]
-        if abs(x) < _EDGES[layer + 1]:
-            return x
         if layer == 0:
-            return side * _tail(draws)
+            return math.copysign(_tail(draws), x)
         low, high = _HEIGHTS[layer], _HEIGHTS[layer + 1]
         if low + uniform(draws) * (high - low) < math.exp(-0.5 * x * x):
+            return x
+        x, layer = _in_layer(draws)
+        if abs(x) < _EDGES[layer + 1]:
             return x
 
 

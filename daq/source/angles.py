@@ -81,11 +81,12 @@ def sincos(angle: float) -> tuple[float, float]:
     u = x * x
     sine = x + x * u * (((((_F11 * u + _F9) * u + _F7) * u + _F5) * u) + _F3)
     cosine = 1.0 + u * ((((((_F12 * u + _F10) * u + _F8) * u + _F6) * u + _F4) * u) - 0.5)
-    side = int(quarter) & 3
-    if side == 0:
-        return sine, cosine
-    if side == 1:
-        return cosine, -sine
-    if side == 2:
-        return -sine, -cosine
-    return -cosine, sine
+    side = int(quarter)
+    # Four cases by choice, not by branches: nobody guesses which of them comes.
+    if side & 1:
+        sine, cosine = cosine, sine
+    if side & 2:
+        sine = -sine
+    if (side + 1) & 2:
+        cosine = -cosine
+    return sine, cosine

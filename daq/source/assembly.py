@@ -6,7 +6,7 @@ from daq.event import Array, EventBatch
 from daq.source.background import BeamBackground
 from daq.source.detector import respond
 from daq.source.particles import Particles
-from daq.source.primitives import add_primitives
+from daq.source.primitives import primitives_of
 
 
 def assemble(
@@ -26,10 +26,18 @@ def assemble(
     where = {"first_event": first_event, "seed": seed, "run": run}
     truth = {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
     if background is None:
-        batch = EventBatch(len(particles), truth | stamps | respond(particles, **where), check=False)
-        return add_primitives(batch, **where)
-    laid = background.lay(stamps, first_event)
-    objects = respond(background.with_tracks(particles, laid, first_event), **where)
-    seen = background.with_clusters(objects, laid, first_event)
-    batch = add_primitives(EventBatch(len(particles), truth | stamps | seen, check=False), **where)
-    return background.with_segments(batch, laid, first_event)
+        seen = _closed(respond(particles, **where))
+        fired = primitives_of(seen, **where)
+    else:
+        laid = background.lay(stamps, first_event)
+        objects = respond(background.with_tracks(particles, laid, first_event), **where)
+        seen = _closed(background.with_clusters(objects, laid, first_event))
+        fired = background.with_segments(primitives_of(seen, **where), laid, first_event)
+    return EventBatch.of_columns(len(particles), truth | stamps | seen | fired)
+
+
+def _closed(arrays: dict[str, Array]) -> dict[str, Array]:
+    """Make the arrays read-only, as those of a batch: the kernels of the primitives are compiled for these alone."""
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays

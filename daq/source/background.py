@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daq.clock import TICK_NS
-from daq.event import LAYOUT, OFFSET, Array, EventBatch, InjectionRing
+from daq.event import LAYOUT, OFFSET, Array, InjectionRing
 from daq.jit import kernel_lean
 from daq.philox import (
     STREAM_BACKGROUND,
@@ -156,16 +156,16 @@ class BeamBackground:
         )  # fmt: skip
         return objects | measured | flags | {"clusters.offsets": offsets}
 
-    def with_segments(self, batch: EventBatch, laid: Laid, first_event: int) -> EventBatch:
-        """Return the batch with the segments of noise among those of its tracks, in rising order, each once."""
-        before = batch["segments.offsets"]
+    def with_segments(self, fired: Mapping[str, Array], laid: Laid, first_event: int) -> dict[str, Array]:
+        """Return the arrays of the primitives with the segments of noise among those of tracks, rising, each once."""
+        before = fired["segments.offsets"]
         segments = np.empty(int(before[-1]) + int(laid.segments[-1]), dtype=LAYOUT["segments"])
         after = np.zeros_like(before)
         _fill_segments(
-            (*self._key, STREAM_BACKGROUND_SEGMENTS), new_draws(), first_event, before, batch["segments"],
+            (*self._key, STREAM_BACKGROUND_SEGMENTS), new_draws(), first_event, before, fired["segments"],
             laid.segments, _SEGMENT_STARTS, after, segments,
         )  # fmt: skip
-        return batch.replaced({"segments.offsets": after, "segments": segments[: after[-1]]})
+        return {**fired, "segments.offsets": after, "segments": segments[: after[-1]]}
 
 
 def _spread(before: Array, columns: Mapping[str, Array], after: Array, dtype: Any) -> dict[str, Array]:

@@ -116,8 +116,8 @@ def generate_chains(
     offsets, pdg = np.zeros(events.size + 1, dtype=OFFSET), np.zeros(room, dtype=np.int32)
     columns = np.zeros((7, room))
     _generate(
-        (seed, run, STREAM_PROCESS), new_draws(), events, chain, chains, (ALPHA, ELECTRON_GEV, CUT_OFF), frame.sqrt_s_gev,
-        frame.to_lab, *scratch_of(chains), offsets, pdg, columns,
+        (seed, run, STREAM_PROCESS), new_draws(), events, chain, chains, (ALPHA, ELECTRON_GEV, CUT_OFF),
+        frame.sqrt_s_gev, frame.to_lab, *scratch_of(chains), offsets, pdg, columns,
     )  # fmt: skip
     named = dict(zip(("px", "py", "pz", "energy", "x", "y", "z"), columns[:, : offsets[-1]], strict=True))
     return Particles.build(
@@ -137,8 +137,9 @@ def scratch_of(chains: Chains) -> tuple[Array, Array]:
 
 @kernel_lean
 def _generate(
-    key: tuple[int, int, int], states: Array, events: Array, chain: Array, chains: Chains, constants: tuple[float, float, float],
-    sqrt_s: float, to_lab: Array, slot: Array, family: Array, offsets: Array, pdg: Array, columns: Array,
+    key: tuple[int, int, int], states: Array, events: Array, chain: Array, chains: Chains,
+    constants: tuple[float, float, float], sqrt_s: float, to_lab: Array, slot: Array, family: Array, offsets: Array,
+    pdg: Array, columns: Array,
 ) -> None:  # fmt: skip
     """Walk the chain of each event."""
     draws = states[0]

@@ -15,6 +15,8 @@ that the reconstruction misses. Numbers without a source are surrogates of the r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from daq.event import OFFSET, Array, EventBatch
@@ -34,24 +36,33 @@ def add_primitives(batch: EventBatch, front: Front = _FRONT, /, *, first_event: 
 
     Event k's primitives depend on (seed, run, k), its tracks and its clusters alone.
     """
-    cells = _cell_arrays(batch, (seed, run, STREAM_PRIMITIVES), first_event, front)
-    tracks = _track_arrays(batch, (seed, run, STREAM_TRACK_PRIMITIVES), first_event, front)
-    return batch.replaced(cells | tracks)
+    return batch.replaced(primitives_of(batch.arrays(), front, first_event=first_event, seed=seed, run=run))
 
 
-def _cell_arrays(batch: EventBatch, key: tuple[int, int, int], first_event: int, front: Front) -> dict[str, Array]:
-    cells, clusters = trigger_cells(), tuple(batch[f"clusters.{name}"] for name in _CLUSTER)
+def primitives_of(
+    seen: Mapping[str, Array], front: Front = _FRONT, /, *, first_event: int, seed: int, run: int
+) -> dict[str, Array]:
+    """Return the arrays of the trigger primitives, made from those of tracks and clusters; see `add_primitives`."""
+    cells = _cell_arrays(seen, (seed, run, STREAM_PRIMITIVES), first_event, front)
+    return cells | _track_arrays(seen, (seed, run, STREAM_TRACK_PRIMITIVES), first_event, front)
+
+
+def _cell_arrays(
+    seen: Mapping[str, Array], key: tuple[int, int, int], first_event: int, front: Front
+) -> dict[str, Array]:
+    cells, clusters = trigger_cells(), tuple(seen[f"clusters.{name}"] for name in _CLUSTER)
     size, n_cells = (1 + NEIGHBOURS) * clusters[0].size, len(cells.positions)
-    offsets = np.zeros(batch.size + 1, dtype=OFFSET)
+    offsets = np.zeros(seen["clusters.offsets"].size, dtype=OFFSET)
     ids, energies, times = np.empty(size, dtype="<u2"), np.empty(size, dtype="<f4"), np.empty(size, dtype="<f4")
     scratch = (
         np.zeros(n_cells),
         np.zeros(n_cells),
         np.empty(NEIGHBOURS, dtype=np.float32),
+        np.empty(NEIGHBOURS, dtype=np.int64),
         np.empty(max(1, size), dtype=np.int64),
     )
     fill_cells(
-        key, first_event, new_draws(), batch["clusters.offsets"], clusters, cells, records(front)[0], scratch,
+        key, first_event, new_draws(), seen["clusters.offsets"], clusters, cells, records(front)[0], scratch,
         offsets, ids, energies, times,
     )  # fmt: skip
     used = offsets[-1]
@@ -63,16 +74,18 @@ def _cell_arrays(batch: EventBatch, key: tuple[int, int, int], first_event: int,
     }
 
 
-def _track_arrays(batch: EventBatch, key: tuple[int, int, int], first_event: int, front: Front) -> dict[str, Array]:
-    n, n_tracks = batch.size, batch["tracks.phi0"].size
+def _track_arrays(
+    seen: Mapping[str, Array], key: tuple[int, int, int], first_event: int, front: Front
+) -> dict[str, Array]:
+    n, n_tracks = seen["tracks.offsets"].size - 1, seen["tracks.phi0"].size
     found = np.zeros((3, n + 1), dtype=OFFSET)
     tracks = np.empty((3, 4, n_tracks), dtype="<f4")
     segment_offsets, sector_offsets = np.zeros(n + 1, dtype=OFFSET), np.zeros(n + 1, dtype=OFFSET)
     segments, sectors = np.empty(len(SUPERLAYERS) * n_tracks, dtype="<u2"), np.empty(n_tracks, dtype="|u1")
     masks, t0 = np.zeros((4, n), dtype="|u1"), np.zeros(n, dtype="<i4")
     fill_tracks(
-        key, first_event, new_draws(), batch["tracks.offsets"], tuple(batch[f"tracks.{name}"] for name in _HELIX),
-        batch["tracks.n_cdc_hits"], batch["tracks.klm_layers"], SUPERLAYERS, SEGMENT_STARTS, records(front)[1:],
+        key, first_event, new_draws(), seen["tracks.offsets"], tuple(seen[f"tracks.{name}"] for name in _HELIX),
+        seen["tracks.n_cdc_hits"], seen["tracks.klm_layers"], SUPERLAYERS, SEGMENT_STARTS, records(front)[1:],
         found, tracks, segment_offsets, segments, sector_offsets, sectors, masks, t0,
     )  # fmt: skip
     out = {

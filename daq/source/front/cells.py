@@ -55,7 +55,7 @@ def trigger_cells() -> CellMap:
 @kernel_lean
 def fill_cells(
     key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, clusters: tuple[Array, ...],
-    cells: CellMap, numbers: Array, scratch: tuple[Array, Array, Array, Array],
+    cells: CellMap, numbers: Array, scratch: tuple[Array, Array, Array, Array, Array],
     cell_offsets: Array, ids: Array, energies: Array, times: Array,
 ) -> None:  # fmt: skip
     """Write the cells of each event above threshold, rising id."""
@@ -63,7 +63,7 @@ def fill_cells(
     seed, run, stream = key
     front = numbers[0]
     energy, theta, phi, r, time = clusters
-    sums, moments, weights, touched = scratch
+    sums, moments, weights, near, touched = scratch
     used = 0
     for i in range(offsets.size - 1):
         if offsets[i] < offsets[i + 1]:
@@ -73,7 +73,7 @@ def fill_cells(
                 if energy[j] > 0.0:
                     n_touched = _share(
                         float(energy[j]), float(theta[j]), float(phi[j]), float(r[j]), float(time[j]), cells, front,
-                        sums, moments, weights, touched, n_touched,
+                        sums, moments, weights, near, touched, n_touched,
                     )  # fmt: skip
             kept = 0
             for k in range(n_touched):
@@ -99,7 +99,7 @@ def fill_cells(
 @kernel_lean
 def _share(
     energy: float, theta: float, phi: float, r: float, time: float, cells: CellMap, front: Any,
-    sums: Array, moments: Array, weights: Array, touched: Array, n_touched: int,
+    sums: Array, moments: Array, weights: Array, near: Array, touched: Array, n_touched: int,
 ) -> int:  # fmt: skip
     """Share a cluster over the cell nearest to it and that cell's neighbours; return the number of touched cells."""
     n_theta, n_phi = cells.grid.shape
@@ -124,15 +124,19 @@ def _share(
         nearest = cells.neighbours[nearest, side]
     deepest, total = front.sharing_cm * math.log(energy / front.share_min), 1.0
     per_cm = 1.0 / front.sharing_cm
-    for k in range(NEIGHBOURS):
-        weights[k] = math.exp(-weights[k] * per_cm) if weights[k] < deepest else 0.0
-        total += weights[k]
+    n_near = 0
+    for k in range(NEIGHBOURS):  # counted without a branch: which of them are near cannot be guessed
+        near[n_near] = k
+        n_near += 1 if weights[k] < deepest else 0
+    for k in range(n_near):
+        weight = math.exp(-weights[near[k]] * per_cm)
+        weights[near[k]] = weight
+        total += weight
     scale = energy / total
     n_touched = _deposit(nearest, scale, time, sums, moments, touched, n_touched)
-    for k in range(NEIGHBOURS):
-        if weights[k] > 0.0:
-            cell = cells.neighbours[nearest, k]
-            n_touched = _deposit(cell, scale * weights[k], time, sums, moments, touched, n_touched)
+    for k in range(n_near):
+        cell = cells.neighbours[nearest, near[k]]
+        n_touched = _deposit(cell, scale * weights[near[k]], time, sums, moments, touched, n_touched)
     return n_touched
 
 

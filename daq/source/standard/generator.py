@@ -66,7 +66,7 @@ class Generator:
             process, offsets, columns, pdg,
         )  # fmt: skip
         px, py, pz, energy, x, y, z = columns[:, : offsets[-1]]
-        mass, ctau = self.truth[:, process]
+        mass, ctau = self.truth.take(process, axis=1)
         return Particles(
             offsets=offsets, pdg=pdg[: offsets[-1]], px=px, py=py, pz=pz, energy=energy, x=x, y=y, z=z,
             process=process, weight=np.ones(count, dtype=np.float32), mass_gev=mass, ctau_cm=ctau,

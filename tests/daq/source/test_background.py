@@ -83,7 +83,7 @@ def test_numbers_are_poisson(kind, mean):
     offsets = {
         "clusters": lambda: background.with_clusters(objects, laid, 0)["clusters.offsets"],
         "tracks": lambda: background.with_tracks(particles, laid, 0).offsets,
-        "segments": lambda: background.with_segments(EventBatch(n, {}), laid, 0)["segments.offsets"],
+        "segments": lambda: background.with_segments(EventBatch(n, {}).arrays(), laid, 0)["segments.offsets"],
     }[kind]()
     numbers = np.diff(offsets)
     assert abs(numbers.mean() - mean) < 4.5 * math.sqrt(mean / n)

@@ -180,3 +180,14 @@ def test_committed_processes_load(path):
     assert len(process.source) > 20
     if isinstance(process, ProcessSettings):
         assert process.sample is None or (CONFIGS / "samples" / process.sample).is_file()
+
+
+@pytest.mark.parametrize("background", [None, {}])
+def test_blocks_are_as_the_event_model_has_them(background):
+    """They are put together without a check: every array is there, of its type, contiguous and read-only."""
+    block = MixSource(run_settings(*GENERATED, signals=(ALP,), background=background)).block(5, 40)
+    block.check()
+    for name, dtype in LAYOUT.items():
+        assert block[name].dtype == dtype, name
+        assert block[name].flags.c_contiguous, name
+        assert not block[name].flags.writeable, name
