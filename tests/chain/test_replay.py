@@ -97,8 +97,10 @@ def test_a_spool_replayed_is_decided_alike(tmp_path: Path):
     parts = sorted((tmp_path / "first" / "events").glob("*.parquet"))
     summary_of(darkline("replay", *parts, "--config", CONFIG, "--out", tmp_path / "again", "--json"))
     again = spool(tmp_path / "again")
+    # Replayed events have new numbers, so prescales fall otherwise: compare those that were kept again, in order, and
+    # no line of the HLT that asks for a prescaled bit of the L1.
     lines = [name for name in first.columns if name.startswith(("l1_raw_", "hlt_raw_"))]
-    # Replayed events have new numbers, so prescales fall otherwise: compare those that were kept again, in order.
+    lines = [name for name in lines if not name.startswith("hlt_raw_l1_")]
     outcome = words(tmp_path / "again")["outcome"].to_numpy()
     assert first.select(lines).filter(outcome == 5).equals(again.select(lines))
     assert again.height > 0.5 * first.height

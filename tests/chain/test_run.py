@@ -11,11 +11,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from daq.event import Outcome
+from daq.run_directory import read_run
 from tests.chain.commands import DEMO, ROOT, darkline, reconciles, spool, start, summary_of, words
 from tests.waiting import wait_for
+from triggers.prescale import keeps, line_keys
 
 EVENTS = 120_000
 
@@ -60,16 +64,27 @@ def test_the_run_directory_is_complete(reference: Path):
     assert {entry["role"] for entry in status["processes"]} >= {"source", "l1", "hlt", "spool"}
 
 
+def timed_alone(run: Path, sample: int) -> int:
+    """Return how many L1-accepted events of a run are among those that are timed alone, one in ``sample``."""
+    words = pl.read_parquet(run / "trigger_words" / "*.parquet")
+    accepted = words.filter(pl.col("outcome").is_in([Outcome.HLT_REJECTED, Outcome.KEPT]))
+    settings = read_run(run).settings
+    key = line_keys("hlt", ["latency sample"], settings.seed)[0]
+    return sum(keeps(key, np.uint64(sample), np.uint32(settings.run), np.uint64(event)) for event in accepted["event"])
+
+
 def test_the_books_hold_the_latency_of_the_hlt(reference: Path):
     """Every L1-accepted event is in the histogram; flags and sampled times stand beside the kept events."""
     summary = json.loads((reference / "summary.json").read_text())
     latency = summary["hlt_latency"]
     assert latency["block"]["events"] == summary["hlt_rejected"] + summary["spooled"]
     assert 0 < latency["block"]["p50"] <= latency["block"]["p99"] <= latency["block"]["p99.9"]
-    assert latency["event"]["events"] > 0
+    menu = json.loads((reference / "run.json").read_text())["about"]["hlt"]
+    sampled = timed_alone(reference, menu["budget"]["sample"])
+    assert latency["event"]["events"] == sampled
     assert latency["policy"] == "flag"
     assert latency["kept_by_time"] == latency["rejected_by_time"] == 0
-    assert set(latency["lines"]) == set(json.loads((reference / "run.json").read_text())["about"]["hlt"]["lines"])
+    assert set(latency["lines"]) == (set(menu["lines"]) if sampled else set())
     events = pl.read_parquet(reference / "events" / "*.parquet")
     flags = events["hlt_over_budget"], events["hlt_over_cap"]
     assert [flag.dtype for flag in flags] == [pl.Boolean] * 2
