@@ -89,7 +89,8 @@ def test_the_turn_on_is_at_its_threshold(mumu: Path, tmp_path: Path, darkline: C
         arguments = ("efficiency", mumu, "single_photon_45_115", "--versus", "E", "--bins", "0.3:3.5:16", *extra)
         fit = record_of(darkline(*arguments, "--where", where, "--out", tmp_path, "--json"))["fit"]
         assert fit["threshold"]["value"] == pytest.approx(1.0, abs=0.06)
-        assert 0.01 < fit["width"]["value"] < 0.1
+        width = fit["width"]  # 24 MeV from the truth, 47 MeV by the tag
+        assert 0.02 - 4 * width["error_up"] < width["value"] < 0.1
         # Lost are photons that convert, are not found as clusters or fail the shower shape, and from the truth also
         # events in which a muon makes the second cluster of the veto (docs/efficiency.md).
         assert fit["plateau"]["value"] > 0.8

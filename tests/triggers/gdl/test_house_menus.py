@@ -14,18 +14,21 @@ from triggers.emulator import L1Emulator
 from triggers.gdl.menu import MENUS, L1Menu
 from triggers.inputs import input_planes
 
-DEMO = load(CONFIGS / "runs" / "demo.toml", RunSettings)
+STANDARD = load(CONFIGS / "runs" / "standard.toml", RunSettings)
 EVENTS = 3000  # of each process
 LIMIT_HZ = 30_000.0
 
 
 @pytest.fixture(scope="module")
 def mix() -> list[tuple[float, Array, Array, Array]]:
-    """Return, for each process of the demo: cross-section [nb], planes of the input bits, run and event numbers."""
-    table, found = EclTable.for_beams(DEMO.beam), []
-    for process in DEMO.source.processes:
-        only = DEMO.source.model_copy(update={"processes": (process,), "signals": ()})
-        source = MixSource(DEMO.model_copy(update={"source": only}))
+    """Return, for each process of the standard mix: cross-section [nb], planes of the input bits, run, event numbers.
+
+    Cosmic muons, whose rate does not follow the luminosity (50 Hz), are left out.
+    """
+    table, found = EclTable.for_beams(STANDARD.beam), []
+    for process in (name for name in STANDARD.source.processes if name != "cosmic"):
+        only = STANDARD.source.model_copy(update={"processes": (process,), "signals": ()})
+        source = MixSource(STANDARD.model_copy(update={"source": only}))
         batch = source.block(0, EVENTS)
         inputs, _ = input_planes(batch, batch.size, table)
         found.append((source.cross_sections_nb[0], inputs, batch["run"], batch["event"]))
@@ -34,7 +37,7 @@ def mix() -> list[tuple[float, Array, Array, Array]]:
 
 def accepts_hz(menu: L1Menu, column: str | None, luminosity_cm2_s: float, mix: list) -> tuple[float, float]:
     """Return the rate of accepts, and its statistical error [Hz]."""
-    emulator = L1Emulator(menu, seed=1, beam=DEMO.beam, column=column)
+    emulator = L1Emulator(menu, seed=1, beam=STANDARD.beam, column=column)
     rate = variance = 0.0
     for cross_section_nb, planes, run, event in mix:
         accepted = np.bitwise_or.reduce(emulator.lines.decide(planes, run, event).accepted, axis=0)
@@ -51,13 +54,13 @@ def test_rates_leave_room_for_what_the_mix_lacks(name: str, mix: list):
     menu = L1Menu.load(name)
     for column, luminosity in [(each.name, each.luminosity_cm2_s) for each in menu.columns] or [(None, 6e34)]:
         rate, error = accepts_hz(menu, column, luminosity, mix)
-        assert rate + 3 * error < 0.6 * LIMIT_HZ, (column, rate)
+        assert rate + 3 * error < 0.75 * LIMIT_HZ, (column, rate)
 
 
 def test_rates_of_the_low_multiplicity_menu_are_those_in_its_header(mix: list):
-    """2,645 and 14,150 Hz."""
+    """3,571 and 19,578 Hz, before dead time; 40 Hz of them are cosmic muons."""
     menu = L1Menu.load("low_multiplicity")
-    for column, luminosity, expected in (("6e34", 6e34, 2645.0), ("6e35", 6e35, 14150.0)):
+    for column, luminosity, expected in (("6e34", 6e34, 3571.0 - 40), ("6e35", 6e35, 19578.0 - 40)):
         rate, error = accepts_hz(menu, column, luminosity, mix)
         assert abs(rate - expected) < 4 * error
 
