@@ -1,4 +1,4 @@
-"""Soft and collinear photons: one radiator for the initial and the final state.
+"""Soft and collinear photons: one radiator for the initial and the final state, and equivalent photons of a beam.
 
 A fraction x of the squared mass is radiated with the density beta x^(beta - 1) (1 - x + x^2/2), beta =
 (2 alpha/pi)(ln(s/m^2) - 1), and the cosine c to the axis of the charged pair with
@@ -108,3 +108,19 @@ def scattering_axis(
     side = -1.0 if from_electron else 1.0  # the positron comes along -z
     bx, by, bz, energy = boosted((0.0, 0.0, side, 1.0), (-pair[0], -pair[1], -pair[2], pair[3]), pair_mass)
     return side * bx / energy, side * by / energy, side * bz / energy
+
+
+@kernel_lean
+def equivalent_photons(y: float, highest: float, alpha: float, electron_mass: float) -> float:
+    """Return y N(y): quasi-real photons with a fraction y of an electron's energy and Q2 up to ``highest`` [GeV2].
+
+    Formula and paper: `daq.source.standard.two_photon`.
+    """
+    if y >= 1.0:
+        return 0.0
+    lowest = electron_mass * electron_mass * y * y / (1.0 - y)
+    if highest <= lowest:
+        return 0.0
+    spectrum = (1.0 + (1.0 - y) ** 2) * math.log(highest / lowest)
+    mass_term = 2.0 * electron_mass * electron_mass * y * y * (1.0 / lowest - 1.0 / highest)
+    return max(0.0, alpha / (2.0 * math.pi) * (spectrum - mass_term))

@@ -23,6 +23,7 @@ import numpy as np
 from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, boosted
+from daq.source.radiation import equivalent_photons
 from daq.source.standard.rows import CELLS, Beams, circle, draw_cell, emit, spectrum
 
 ELECTRON_PHOTON_SLOTS = 3
@@ -48,16 +49,9 @@ def electron_photon_table(sqrt_s_gev: float, cosine: float, energy_min_gev: floa
 @kernel_lean
 def spectator_flux(y: float, sqrt_s: float, lost: float, alpha: float, electron_mass: float) -> float:
     """Return y N(y) of a beam whose electron stays below the angle ``lost`` [rad]."""
-    if y >= 1.0:
-        return 0.0
     s = sqrt_s * sqrt_s
-    lowest = electron_mass * electron_mass * y * y / (1.0 - y)
     highest = min(0.25 * y * s, s * (1.0 - y) * math.sin(0.5 * lost) ** 2)
-    if highest <= lowest:
-        return 0.0
-    spectrum = (1.0 + (1.0 - y) ** 2) * math.log(highest / lowest)
-    mass_term = 2.0 * electron_mass * electron_mass * y * y * (1.0 / lowest - 1.0 / highest)
-    return max(0.0, alpha / (2.0 * math.pi) * (spectrum - mass_term))
+    return equivalent_photons(y, highest, alpha, electron_mass)
 
 
 @kernel_lean

@@ -25,6 +25,7 @@ import numpy as np
 from daq.jit import Array, kernel_lean
 from daq.philox import uniform
 from daq.source.kinematics import ALPHA, ELECTRON_GEV, GEV2_NB, boosted
+from daq.source.radiation import equivalent_photons
 from daq.source.standard.rows import CELLS, Beams, circle, draw_cell, emit, spectrum
 
 TWO_PHOTON_SLOTS = 4
@@ -89,15 +90,7 @@ def rapidity_range(cos_low: float, cos_high: float, mass: float, sqrt_s: float) 
 @kernel_lean
 def photon_flux(y: float, w2: float, sqrt_s: float, alpha: float, electron_mass: float) -> float:
     """Return y N(y) of the photons of one beam."""
-    if y >= 1.0:
-        return 0.0
-    lowest = electron_mass * electron_mass * y * y / (1.0 - y)
-    highest = min(0.25 * w2, sqrt_s * sqrt_s * (1.0 - y))
-    if highest <= lowest:
-        return 0.0
-    spectrum = (1.0 + (1.0 - y) ** 2) * math.log(highest / lowest)
-    mass_term = 2.0 * electron_mass * electron_mass * y * y * (1.0 / lowest - 1.0 / highest)
-    return max(0.0, alpha / (2.0 * math.pi) * (spectrum - mass_term))
+    return equivalent_photons(y, min(0.25 * w2, sqrt_s * sqrt_s * (1.0 - y)), alpha, electron_mass)
 
 
 @kernel_lean
