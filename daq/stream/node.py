@@ -19,19 +19,21 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import zmq
 
 from daq.errors import WireError
 from daq.run_directory import open_log, read_run
 from daq.spool import Manifest, read_manifest, remove_temporaries, write_part
 from daq.stream.codec import Block, Codec
+from daq.stream.contract import Contract
+from daq.stream.frames import write_frame
 from daq.stream.ledger import STATE, Ledger, State
 from daq.stream.statistics import Statistics
 from daq.stream.transport import HEARTBEAT_S, Again, Delivery, Durable, Inlet, Outlet, Port, Stop
@@ -75,7 +77,8 @@ class Node:
         self.statistics = Statistics(place.statistics)
         self.statistics.begin()
         self.log = open_log(place.run_directory, place.name)
-        self.codec = Codec(run=self.run.settings.run, menu_hash=self.run.menu_hash)
+        self.codec = Codec(run=self.run.settings.run, menu_hash=self.run.menu_hash, contract=self._contract())
+        self._errors: Counter[str] = Counter()
         self.metrics_url = ""
         self._context: zmq.Context[Any] = zmq.Context()
         self._status: zmq.Socket[bytes] = self._context.socket(zmq.PUB)
@@ -83,6 +86,10 @@ class Node:
         self._status.connect(place.endpoint("status"))
         self._born_s = self._report_s = time.monotonic()
         self._beat_s = 0.0
+
+    def _contract(self) -> Callable[[Block], None]:
+        upstream = {"l1": "source", "hlt": "l1", "spool": "hlt"}
+        return Contract(self.run, sender=upstream.get(self.place.role, "source"))
 
     def bind(self) -> Port:
         """Listen at the endpoint of this role."""
@@ -134,7 +141,7 @@ class Node:
             "statistics": self.statistics.snapshot(),
             **facts,
         }
-        self._status.send(msgspec.msgpack.encode(frame), zmq.NOBLOCK)
+        self._status.send(write_frame(frame), zmq.NOBLOCK)
 
     @contextmanager
     def at_work(self, number: int, events: int) -> Iterator[None]:
@@ -167,7 +174,10 @@ class Node:
 
     def _note(self, error: WireError) -> None:
         self.statistics["wire_errors"] += 1
-        self.log.warning("wire error", error=str(error))
+        self._errors[error.peer] += 1
+        count = self._errors[error.peer]
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...: nobody can fill the disk with his errors
+            self.log.warning("wire error", error=str(error), peer=error.peer, errors=count)
 
 
 def run_source(node: Node, make_block: Callable[[int], Block]) -> None:

@@ -36,6 +36,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("busy_ns", "time spent on blocks [ns]"),
     Counter("cpu_ns", "CPU time of the whole process [ns]"),
     Counter("wire_errors", "frames that did not check out"),
+    Counter("refused", "messages of barred peers dropped unread, and peers that were not let in"),
     Counter("resends", "blocks sent once more by the source"),
     Counter("duplicates", "blocks that the spool had already"),
     Counter("strays", "blocks addressed to a predecessor of this process"),

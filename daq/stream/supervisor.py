@@ -20,14 +20,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import zmq
 
-from daq.errors import RunError
+from daq.errors import RunError, WireError
 from daq.run_control import Command, RunState, move
 from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
 from daq.spool import read_manifest
+from daq.stream.frames import MAX_FRAME_BYTES, read_frame
 from daq.stream.node import Place
 from daq.stream.nursery import Nursery
 from daq.stream.statistics import Statistics, quantiles
@@ -35,6 +35,7 @@ from daq.stream.transport import Port, Stop
 from daq.summary import DeliveredFb, finalise
 
 _PATIENCE_S = 2.0  # for a process to end after SIGTERM
+_MOST_FRAMES = 1000  # taken in at a time: a flood of them must not hold up the supervisor
 _DEADLY = 3  # deaths at one block that can't be chance
 
 OnStatus = Callable[[dict[str, Any]], None]
@@ -139,6 +140,7 @@ class _Supervisor:
         self._stop_asked = False
         self._status_s = 0.0
         self._blocks_done = 0
+        self._bad_frames = 0
         self._durable_before = sum(record.n_events for record in read_manifest(directory))
         self._deaths_at: Counter[int] = Counter()
         self._nursery: Nursery | None = None
@@ -150,6 +152,7 @@ class _Supervisor:
         self._context: zmq.Context[Any] = zmq.Context()
         self._frames: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
         self._frames.setsockopt(zmq.SUBSCRIBE, b"")
+        self._frames.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         self._frames.bind(places[0].endpoint("status"))
         self._control = Port.connect(
             self._context, places[0].endpoint("source"), name="supervisor", peer="source", hwm=100
@@ -226,12 +229,23 @@ class _Supervisor:
         return bool(self.source.frame.get("finished"))
 
     def _take_frames(self) -> None:
-        while self._frames.poll(0):
-            frame = msgspec.msgpack.decode(self._frames.recv())
-            process = self.processes[f"{frame['role']}-{frame['slot']}"]
-            if frame["pid"] == process.pid:  # else it is the last word of one that is dead
+        for _ in range(_MOST_FRAMES):
+            if not self._frames.poll(0):
+                break
+            try:
+                name, frame = read_frame(self._frames.recv())
+            except WireError as error:
+                self._note_bad_frame(error)
+                continue
+            process = self.processes.get(name)
+            if process is not None and frame["pid"] == process.pid:  # else the last word of one that is dead
                 process.frame = frame
         self._blocks_done = self.source.frame.get("done", self._blocks_done)
+
+    def _note_bad_frame(self, error: WireError) -> None:
+        self._bad_frames += 1
+        if self._bad_frames & (self._bad_frames - 1) == 0:  # the 1st, 2nd, 4th, ...: a flood does not fill the disk
+            self.log.warning("wire error", error=str(error), errors=self._bad_frames)
 
     def _end(self) -> None:
         """End all processes, the nursery last."""
@@ -373,7 +387,8 @@ class _Supervisor:
             | {"nursery": self._nursery_restarts},
             "retries": self.source.statistics["resends"],
             "duplicates": self.processes["spool-0"].statistics["duplicates"],
-            "wire_errors": sum(process.statistics["wire_errors"] for process in processes),
+            "wire_errors": sum(process.statistics["wire_errors"] for process in processes) + self._bad_frames,
+            "refused": sum(process.statistics["refused"] for process in processes),
             "latency_s": {
                 role: quantiles(np.sum([each.latency for each in members], axis=0)) for role, members in by_role.items()
             },
