@@ -7,6 +7,7 @@ one of ours is what keys are for (`daq.stream.curve`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
@@ -16,12 +17,17 @@ from daq.event import Outcome
 from daq.latency import EDGES_US, LatencyNote
 from daq.run_directory import RunFile
 from daq.stream.codec import Block
+from daq.stream.ledger import Span
 
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Moment = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**48)]
 """Nanoseconds of three days, or any number of events: sums over all blocks of a run still fit into 64 bits."""
 _MOST_SECTIONS = 10_000_000  # that a block may span: whoever sums over sections must come to an end
+
+
+LOST = "lost"
+"""Note of a block whose collisions nobody could take: it has no events, and all of its time is dead."""
 
 
 class _Notes(TypedDict):
@@ -33,6 +39,7 @@ class _Notes(TypedDict):
     l1_state: NotRequired[list[_Whole] | None]
     sections: NotRequired[dict[str, list[_Count]]]
     hlt: NotRequired[dict[str, list[_Count]]]
+    lost: NotRequired[bool]
 
 
 class Contract:
@@ -76,7 +83,8 @@ class Contract:
         if self._sender == "source":
             if block.tables:
                 raise ValueError(f"table {next(iter(block.tables))!r}: the source decides nothing")
-            expected = np.arange(first, first + count, dtype=np.uint64)
+            taken = 0 if block.notes.get(LOST) is True else count
+            expected = np.arange(first, first + taken, dtype=np.uint64)
         else:
             outcome = block.tables.get("all.outcome")
             if outcome is None or outcome.dtype != np.uint8 or outcome.ndim != 1:
@@ -103,6 +111,17 @@ class Contract:
             raise ValueError("notes: sections: must be columns of one length, one of them 'section'")
         if hlt := notes.get("hlt"):
             _check_latency(hlt, self._n_lines)
+
+
+def check_durable(run: RunFile, spans: Sequence[Span]) -> None:
+    """Raise `ValueError` unless these can be the durable blocks of a run: whole parts, in rising order."""
+    before = 0
+    for first, end, _ in spans:
+        if not before <= first < end <= run.n_blocks:
+            raise ValueError(f"durable blocks {first} to {end}: not in the run of {run.n_blocks}, or not in order")
+        if run.part_blocks(first).start != first or run.part_blocks(end - 1).stop != end:
+            raise ValueError(f"durable blocks {first} to {end}: not whole parts")
+        before = end
 
 
 def _check_latency(note: dict[str, list[int]], n_lines: int) -> None:

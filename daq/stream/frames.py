@@ -13,15 +13,16 @@ import msgspec
 
 from daq.errors import WireError
 from daq.stream.peers import name_of
+from daq.stream.statistics import COUNTERS
 
 MAX_FRAME_BYTES = 1 << 16
 _MOST_DEPTH = 6
 _FACTS: dict[str, tuple[type, ...]] = {
     "role": (str,), "slot": (int,), "pid": (int,), "host": (str,), "endpoint": (str,), "metrics_url": (str,),
-    "statistics": (dict,), "done": (int,), "finished": (bool,), "failure": (str,),
+    "statistics": (dict,), "done": (int,), "finished": (bool,), "failure": (str,), "trouble": (str,),
 }  # fmt: skip
 """Type of each fact that the supervisor acts on or shows; others must only be plain."""
-_ALWAYS = ("role", "slot", "pid")
+_ALWAYS = ("role", "slot", "pid", "statistics")
 
 
 def write_frame(facts: dict[str, Any]) -> bytes:
@@ -42,6 +43,9 @@ def read_frame(frame: bytes) -> tuple[str, dict[str, Any]]:
         value = facts.get(fact)
         if (value is None and fact in _ALWAYS) or (value is not None and type(value) not in types):
             raise WireError(f"status frame: {fact}: must be {types[0].__name__}, is {type(value).__name__}")
+    for counter in COUNTERS:
+        if type(facts["statistics"].get(counter.name)) is not int:
+            raise WireError(f"status frame: statistics: {counter.name}: must be int")
     name = f"{facts['role']}-{facts['slot']}"
     if name_of(name.encode()) is None:
         raise WireError(f"status frame: no process of a run is called {name[:40]!r}")

@@ -29,7 +29,7 @@ SPEAKERS: dict[str, frozenset[str]] = {
     "lost": _RECEIVERS,
     "again": _RECEIVERS,
     "durable": frozenset({"spool"}),
-    "stop": frozenset({"supervisor", "control"}),
+    "conduct": frozenset({"supervisor", "control"}),
 }
 """Tag of a message -> the roles that may say it."""
 

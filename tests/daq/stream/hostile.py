@@ -27,15 +27,32 @@ from daq.run_directory import RunFile
 from daq.stream.codec import HEADER, Block, Codec, _checksum, as_received
 from daq.stream.contract import Contract
 from daq.stream.frames import read_frame, write_frame
+from daq.stream.ledger import Span
 from daq.stream.peers import Standing
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Delivery, Grant, Hello, Inlet, Lost, Mark, Outlet, Parcel, read_message
+from daq.stream.transport import (
+    _DIGEST,
+    Again,
+    Conduct,
+    Delivery,
+    Durable,
+    Grant,
+    Hello,
+    Inlet,
+    Lost,
+    Mark,
+    Outlet,
+    Parcel,
+    read_message,
+    seal,
+)  # fmt: skip
 from tests.daq.stream import toy
 
 Frames = list[bytes]
+KEY = 0xFEED
 NASTY = [0, 1, 2, 63, 64, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
 NASTY_NOTES: list[Any] = [
-    None, -1, 2**63, 2**64 - 1, 1.5, float("nan"), True, "", "7", "x" * 70_000, b"\xff", [], [None], ["1"], [[1], [2, 3]],
+    None, -1, 2**63, 2**64 - 1, 1.5, float("nan"), True, "", "7", "x" * 70_000, b"\xff", [], [None], ["1"], [[1], [2]],
     [2**64 - 1], {}, {"section": 1}, {"section": [0], "generated": []}, {"section": [-1]}, {"": [1]}, [0] * 5000,
     {"decided": [1]}, {"block_bins": [500], "block_counts": [1]}, msgspec.msgpack.Ext(5, b"boo"),
 ]  # fmt: skip
@@ -61,7 +78,7 @@ class FakePort:
 
     def receive(self) -> Delivery | None:
         """Return the next message as `daq.stream.transport.Port` does."""
-        return read_message(self.peer, self.inbox.popleft()) if self.inbox else None
+        return read_message(self.peer, self.inbox.popleft(), KEY) if self.inbox else None
 
     def blame(self, _: WireError) -> None:
         """Forgive: the next mutant must be looked at too."""
@@ -86,6 +103,11 @@ def good_blocks(run: RunFile) -> dict[str, list[Block]]:
         for role, block in zip(sent, (made, triggered, toy.hlt(as_received(triggered))), strict=True):
             sent[role].append(block)
     return sent
+
+
+def sealed(payload: bytes) -> bytes:
+    """Return bytes as a message of the run that they are no message of."""
+    return payload + _DIGEST.pack(xxhash.xxh3_64_intdigest(payload, seed=KEY))
 
 
 def frames_of(codec: Codec, block: Block) -> Frames:
@@ -244,24 +266,32 @@ def corpus(codec: Codec, block: Block) -> Iterator[tuple[str, Frames]]:
 
 def messages(session: int, epoch: int) -> Iterator[tuple[str, Frames]]:
     """Yield (name, frames) of messages that are none, or that nobody should believe."""
-    encode = msgspec.msgpack.encode
+    for name, payload in _payloads(session, epoch):
+        yield name, [sealed(payload)]
     yield "nothing", []
-    yield "an empty frame", [b""]
-    yield "noise", [b"\xc1\x00\xff"]
-    yield "text", [b"GET / HTTP/1.1\r\n\r\n"]
-    yield "a number", [encode(7)]
-    yield "no tag", [encode({"session": session})]
-    yield "another tag", [encode({"type": "shutdown"})]
-    yield "a tag that is no text", [b"\x81\xa4type\xa1\xff"]
-    yield "nested without end", [b"\x81\xa1a" + b"\x91" * 100_000 + b"\x90"]
-    yield "a field of another type", [encode({"type": "again", "block": "all"})]
-    yield "a negative block", [encode({"type": "again", "block": -1})]
-    yield "a block that does not fit", [encode({"type": "again", "block": 2**64 - 1})]
-    yield "endless slots", [encode({"type": "grant", "session": 1, "epoch": 1, "finished": 0, "slots": 2**62})]
-    yield "negative slots", [encode({"type": "grant", "session": 1, "epoch": 1, "finished": 0, "slots": -1})]
-    yield "more finished than sent", [encode(Grant(session, epoch, 2**63 - 1, 4))]
-    yield "serial from the future", [encode(Mark(session, epoch, 2**63 - 1))]
-    yield "parcel without serial", [encode({"type": "parcel", "session": session, "epoch": epoch}), b"", b"", b""]
+    yield "an empty frame, unsealed", [b""]
+    yield "sealed for another run", [seal(Again(), KEY + 1)]
+    yield "no seal", [msgspec.msgpack.encode(Again())]
+
+
+def _payloads(session: int, epoch: int) -> Iterator[tuple[str, bytes]]:
+    encode = msgspec.msgpack.encode
+    yield "an empty frame", b""
+    yield "noise", b"\xc1\x00\xff"
+    yield "text", b"GET / HTTP/1.1\r\n\r\n"
+    yield "a number", encode(7)
+    yield "no tag", encode({"session": session})
+    yield "another tag", encode({"type": "shutdown"})
+    yield "a tag that is no text", b"\x81\xa4type\xa1\xff"
+    yield "nested without end", b"\x81\xa1a" + b"\x91" * 100_000 + b"\x90"
+    yield "a field of another type", encode({"type": "again", "block": "all"})
+    yield "a negative block", encode({"type": "again", "block": -1})
+    yield "a block that does not fit", encode({"type": "again", "block": 2**64 - 1})
+    yield "endless slots", encode({"type": "grant", "session": 1, "epoch": 1, "finished": 0, "slots": 2**62})
+    yield "negative slots", encode({"type": "grant", "session": 1, "epoch": 1, "finished": 0, "slots": -1})
+    yield "more finished than sent", encode(Grant(session, epoch, 2**63 - 1, 4))
+    yield "serial from the future", encode(Mark(session, epoch, 2**63 - 1))
+    yield "parcel without serial", encode({"type": "parcel", "session": session, "epoch": epoch})
 
 
 # ---- mutations
@@ -381,7 +411,7 @@ class Judge:
     def _offer(self, judged: SimpleNamespace, frames: Frames, epoch: int, raw: Frames | None = None) -> Block | None:
         grant = judged.port.last_grant
         serial = grant.finished + 1 if grant.epoch == epoch else 1
-        parcel = msgspec.msgpack.encode(Parcel(grant.session, epoch, serial))
+        parcel = seal(Parcel(grant.session, epoch, serial), KEY)
         judged.port.inbox.append(raw if raw is not None else [parcel, *frames])
         block: Block | None = judged.inlet.receive()
         if block is not None:
@@ -444,9 +474,13 @@ class Judge:
         good = [
             Hello(), Mark(grant.session, 1, grant.finished + 3), Parcel(grant.session, 1, grant.finished + 2),
             Grant(1, self._outlet._epoch, 1, 2), Lost(self._outlet._epoch, 1, 9), Again(3), Again(),
+            Durable([Span(0, 4, [1, 2])]), Conduct(),
         ]  # fmt: skip
-        frames = [msgspec.msgpack.encode(good[int(self.rng.integers(len(good)))])]
-        changed = mutate(self.rng, frames, [frames, *self._all]) if self.rng.random() < 0.9 else frames
+        payload = msgspec.msgpack.encode(good[int(self.rng.integers(len(good)))])
+        if self.rng.random() < 0.5:
+            changed = mutate(self.rng, [sealed(payload)], [[payload], *self._all])
+        else:
+            changed = [sealed(each) for each in mutate(self.rng, [payload], [[payload], *self._all])]
         self.said["control"] += 1
         self._outlet_port.inbox.append(changed)
         try:
@@ -460,7 +494,8 @@ class Judge:
         self._offer(judged, [], epoch=1, raw=changed)
 
     def _status(self) -> None:
-        facts = {"role": "hlt", "slot": 0, "pid": 7, "done": 3, "finished": False, "statistics": {"blocks_in": 3}}
+        statistics = Statistics().snapshot()
+        facts = {"role": "hlt", "slot": 0, "pid": 7, "done": 3, "finished": False, "statistics": statistics}
         frame = write_frame(facts)
         changed = mutate(self.rng, [frame], [[frame], *self._all])
         self.said["status"] += 1

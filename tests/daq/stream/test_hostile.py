@@ -14,11 +14,11 @@ import zmq
 
 from daq.errors import WireError
 from daq.stream import peers
-from daq.stream.codec import Block, Codec
+from daq.stream.codec import Block, Codec, run_key
 from daq.stream.contract import Contract
 from daq.stream.frames import read_frame, write_frame
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Grant, Inlet, Lost, Mark, Outlet, Parcel, Port, read_message
+from daq.stream.transport import Again, Grant, Hello, Inlet, Lost, Mark, Outlet, Parcel, Port, read_message, seal
 from tests.daq.stream import hostile, toy
 from tests.daq.stream.test_run import same_spool
 
@@ -82,7 +82,7 @@ def test_fifty_thousand_mutants(seed: int):
 def test_the_judge_has_teeth(monkeypatch: pytest.MonkeyPatch):
     """With any of the checks taken away the mutants break a rule."""
     monkeypatch.setattr(Contract, "__call__", lambda self, block: None)
-    with pytest.raises(hostile.Broken, match="seed 1, mutant .*: block .* has events that are not its own"):
+    with pytest.raises(hostile.Broken, match=r"seed 1, mutant .*: block .* has events that are not its own"):
         hostile.try_mutants(50_000, 1)
     monkeypatch.undo()
     monkeypatch.setattr("daq.stream.codec._checksum", lambda header, body: bytes(8))
@@ -106,10 +106,10 @@ def test_names_that_nobody_has(identity: bytes):
 
 def test_nobody_says_what_is_not_for_him_to_say():
     """A worker can't make the source forget blocks, nor stop it."""
-    for peer, message in (("hlt-0", b"durable"), ("l1-0", b"stop"), ("source", b"grant"), ("spool-0", b"parcel")):
+    for peer, message in (("hlt-0", b"durable"), ("l1-0", b"conduct"), ("source", b"grant"), ("spool-0", b"parcel")):
         fields = {"type": message.decode(), "session": 1, "epoch": 1, "serial": 1, "finished": 0, "slots": 1}
         with pytest.raises(WireError, match=peer):
-            read_message(peer, [msgspec.msgpack.encode({**fields, "first": 0, "n_blocks": 1, "l1_state": None})])
+            read_message(peer, [hostile.sealed(msgspec.msgpack.encode({**fields, "spans": []}))], hostile.KEY)
 
 
 def test_a_peer_that_only_errs_is_barred_for_a_while():
@@ -144,7 +144,7 @@ def wire(tmp_path: Path) -> Iterator[tuple[Port, Any]]:
         sockets.append(socket)
         return socket
 
-    port = Port.bind(context, endpoint, hwm=5000)
+    port = Port.bind(context, endpoint, key=hostile.KEY, hwm=5000)
     yield port, connect
     for socket in (port.socket, *sockets):
         socket.close(linger=0)
@@ -177,7 +177,7 @@ def test_a_thousand_names_and_more(wire: tuple[Port, Any]):
     inlet = Inlet(port, codec("hlt"), Statistics(), slots=2)
     names = [f"hlt-{n}" for n in range(0, 1000, 50)] + [f"worker-{n}" for n in range(40)]
     for name in names:
-        connect(name.encode()).send(msgspec.msgpack.encode({"type": "hello"}))
+        connect(name.encode()).send(seal(Hello(), hostile.KEY))
     errors = 0
     while errors < 40 or len(inlet._senders) < 20:
         assert port.socket.poll(5000)
@@ -204,7 +204,7 @@ def carry(source: hostile.FakePort, to: hostile.FakePort, lose: Any = lambda mes
     while source.said:
         _, message, frames = source.said.popleft()
         if not lose(message):
-            to.inbox.append([msgspec.msgpack.encode(message), *(bytes(frame) for frame in frames)])
+            to.inbox.append([seal(message, hostile.KEY), *(bytes(frame) for frame in frames)])
 
 
 def received(inlet: Inlet) -> list[int]:
@@ -284,7 +284,7 @@ def test_grants_cannot_be_forged_beyond_what_was_sent():
     outlet, _, down, _ = pair()
     for block in SENT["source"]:
         outlet.put(block)
-    down.inbox.append([msgspec.msgpack.encode(Grant(5, outlet._epoch, 2**63 - 1, 1))])
+    down.inbox.append([seal(Grant(5, outlet._epoch, 2**63 - 1, 1), hostile.KEY)])
     assert list(outlet.receive()) == []
     assert outlet.flush() == [0]
     assert outlet.flush() == []
@@ -298,10 +298,10 @@ def test_a_flipped_serial_cannot_shut_a_sender_out():
     carry(up, down)
     assert list(outlet.receive()) == []
     outlet.flush()
-    up.inbox.append([msgspec.msgpack.encode(Mark(up.last_grant.session, outlet._epoch, 2**40))])
+    up.inbox.append([seal(Mark(up.last_grant.session, outlet._epoch, 2**40), hostile.KEY)])
     with pytest.raises(WireError, match="serial 1099511627776, 4 were granted"):
         inlet.receive()
-    up.inbox.append([msgspec.msgpack.encode(Lost(1, 0, 2**63 - 1))])
+    up.inbox.append([seal(Lost(1, 0, 2**63 - 1), hostile.KEY)])
     with pytest.raises(WireError, match="source: says 'lost'"):
         inlet.receive()
     carry(down, up)
@@ -311,18 +311,23 @@ def test_a_flipped_serial_cannot_shut_a_sender_out():
 # ---- status frames
 
 
+STATISTICS = Statistics().snapshot()
+
+
+def frame(**facts: Any) -> bytes:
+    """Return a status frame that would be good but for these facts."""
+    good = {"role": "hlt", "slot": 0, "pid": 1, "statistics": STATISTICS} | facts
+    return write_frame({name: fact for name, fact in good.items() if fact is not ...})
+
+
 @pytest.mark.parametrize(
     "frame",
     [
         b"", b"\xc1", b"\x91" * 90_000 + b"\x90", msgspec.msgpack.encode([1]), b"x" * 100_000,
-        write_frame({"slot": 0, "pid": 1}), write_frame({"role": "hlt", "slot": "0", "pid": 1}),
-        write_frame({"role": ["hlt"], "slot": 0, "pid": 1}), write_frame({"role": "hlt", "slot": 0, "pid": None}),
-        write_frame({"role": "../x", "slot": 0, "pid": 1}), write_frame({"role": "hlt", "slot": True, "pid": 1}),
-        write_frame({"role": "hlt", "slot": 0, "pid": 1, "statistics": 3}),
-        write_frame({"role": "hlt", "slot": 0, "pid": 1, "finished": "yes"}),
-        write_frame({"role": "hlt", "slot": 0, "pid": 1, "x": b"bytes"}),
-        write_frame({"role": "hlt", "slot": 0, "pid": 1, "x": float("nan")}),
-        msgspec.msgpack.encode({"role": "hlt", "slot": 0, "pid": 1, 7: 8}),
+        frame(role=...), frame(slot="0"), frame(role=["hlt"]), frame(pid=None), frame(role="../x"), frame(slot=True),
+        frame(statistics=3), frame(statistics=...), frame(statistics={**STATISTICS, "blocks_in": "3"}),
+        frame(statistics={}), frame(finished="yes"), frame(x=b"bytes"), frame(x=float("nan")), frame(x={7: 8}),
+        frame(trouble=["no"]), frame(x=[[[[[[[[]]]]]]]]),
     ],
 )  # fmt: skip
 def test_status_frames_that_are_none(frame: bytes):
@@ -370,7 +375,9 @@ class Attacker:
         status = context.socket(zmq.PUB)
         status.connect(endpoints["source"].replace("source", "status"))
         frames = [each for _, _, each in CORPUS]
-        parcels = [msgspec.msgpack.encode(Parcel(1, 1, 1)), *(f[0] for _, f in hostile.messages(1, 1) if f)]
+        key = run_key(RUN.settings.run, RUN.menu_hash)  # no secret: it tells runs apart, not friend from foe
+        parcels = [seal(each, key) for each in (Parcel(1, 1, 1), Hello(), Mark(1, 1, 9), Again(7), Lost(1, 1, 9))]
+        parcels += [sent[0] for _, sent in hostile.messages(1, 1) if sent]
         try:
             for _ in range(self.rounds):
                 block = hostile.mutate(rng, frames[int(rng.integers(len(frames)))] or [b""], frames[5:6])
