@@ -31,7 +31,8 @@ from daq.source.mix import MixSource, Source
 from daq.source.replay import ReplaySource, stage
 from daq.source.species import load_table
 from daq.stream.codec import Block, as_received
-from daq.stream.loops import LOST, run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.contract import LOST
+from daq.stream.loops import run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
 from hlt.budget import Meter
 from hlt.emulator import HltEmulator

@@ -34,9 +34,6 @@ Stage = Callable[[Block], Block]
 OrderedStage = Callable[[Block, State | None], tuple[Block, State]]
 """(block, state after the block before it, None for the first) -> (block, state after it)."""
 
-LOST = "lost"
-"""Note of a block whose collisions nobody could take: it has no events, and all of its time is dead."""
-
 
 class BlockMaker(Protocol):
     """Makes the blocks of a run; each must depend on the run and the number alone."""

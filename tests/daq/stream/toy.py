@@ -19,7 +19,8 @@ from daq.settings import HltSettings, L1Settings, RunSettings, StreamSettings
 from daq.spool import Manifest
 from daq.stream import loops
 from daq.stream.codec import Block, Encoded
-from daq.stream.loops import LOST, run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.contract import LOST
+from daq.stream.loops import run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
 from daq.stream.nursery import serve
 from daq.stream.supervisor import supervise
