@@ -64,8 +64,8 @@ def stages(settings: RunSettings) -> dict[str, float]:
     background = source.background
     source.particles = watch.timed("particles", source.particles)
     source.beam.stamp = watch.timed("clock", source.beam.stamp)
-    names = {"lay": "background: numbers", "with_tracks": "background: particles"}
-    names |= {"with_clusters": "background: clusters", "with_segments": "background: segments"}
+    names = {"lay": "background: numbers", "stray": "background: particles"}
+    names |= {"fill_clusters": "background: clusters", "with_segments": "background: segments"}
     for method, stage in names.items():
         if background is not None:
             setattr(background, method, watch.timed(stage, getattr(background, method)))

@@ -30,8 +30,9 @@ def assemble(
         fired = primitives_of(seen, **where)
     else:
         laid = background.lay(stamps, first_event)
-        objects = respond(background.with_tracks(particles, laid, first_event), **where)
-        seen = _closed(background.with_clusters(objects, laid, first_event))
+        seen = respond(particles, **where, stray=background.stray(laid, first_event), room=laid.clusters)
+        background.fill_clusters(seen, laid, first_event)
+        seen = _closed(seen)
         fired = background.with_segments(primitives_of(seen, **where), laid, first_event)
     return EventBatch.of_columns(len(particles), truth | stamps | seen | fired)
 
