@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel_lean
+from daq.jit import Array, kernel_inline, kernel_lean
 
 # Streams: which part of the simulation asks. Two parts never share a stream, so adding a draw to one of them leaves
 # the numbers of the others as they were.
@@ -59,6 +59,8 @@ def _ziggurat() -> tuple[Array, Array]:
 
 
 _EDGES, _HEIGHTS = _ziggurat()
+_SCALES = np.concatenate([_EDGES[:-1], -_EDGES[:-1]]) / 8388608.0
+"""Of a place in a layer, drawn as 23 bits; the upper half of the table is for negative numbers."""
 
 
 DRAWS: np.dtype[Any] = np.dtype(
@@ -177,7 +179,7 @@ def fill_words(key: tuple[int, int, int], first_event: int, owner: Array, number
         out[4 * j], out[4 * j + 1], out[4 * j + 2], out[4 * j + 3] = c_0, c_1, c_2, c_3
 
 
-@kernel_lean
+@kernel_inline
 def _word(draws: Any) -> Any:
     if draws.next >= 4 * LANES:
         _refill(draws)
@@ -195,19 +197,19 @@ def uniform(draws: Any) -> float:
 @kernel_lean
 def normal(draws: Any) -> float:
     """Return the next standard normal number: float64, 23 bits fine in its layer."""
-    x, layer = _in_layer(draws)
+    word = _word(draws)
+    # Layer and sign choose the scale together: half of the branches on a sign would be guessed wrongly.
+    x: float = (np.float64(word >> 9) + 0.5) * _SCALES[word & 511]
+    layer = word & 255
     # Apart from the rest, which is rare: so much is small enough to be pasted into its callers.
     return x if abs(x) < _EDGES[layer + 1] else _beyond(draws, x, layer)
 
 
 @kernel_lean
 def _in_layer(draws: Any) -> tuple[float, int]:
-    """Draw a layer, and a place in it."""
+    """Draw a place in a layer, and the layer."""
     word = _word(draws)
-    layer = word & 255
-    # The sign by arithmetic: half of the branches would be guessed wrongly.
-    side = np.float64(1 - ((word >> 7) & 2))
-    return side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer], layer
+    return (np.float64(word >> 9) + 0.5) * _SCALES[word & 511], word & 255
 
 
 @kernel_lean

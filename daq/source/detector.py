@@ -21,7 +21,7 @@ import numpy as np
 from daq.event import OFFSET, Array
 from daq.jit import kernel_lean
 from daq.philox import STREAM_DETECTOR, new_draws, normal, start
-from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
+from daq.source.helix import CROSSED, ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, RADII, SUPERLAYERS
 from daq.source.particles import Particles
 from daq.source.response import calorimeter, material, tracks
 from daq.source.response.identification import identify
@@ -76,11 +76,11 @@ def respond(
     is_track = np.zeros(max_clusters, dtype=np.bool_)
     n_tracks, n_clusters = np.zeros(n_events + 1, dtype=OFFSET), np.zeros(n_events + 1, dtype=OFFSET)
     busiest = int(np.diff(particles.offsets + stray.offsets).max(initial=0))
-    scratch = np.empty((4 * busiest, 5)), np.empty((4 * busiest, 3)), np.empty((2 * busiest, 4))
+    scratch = np.empty((4 * busiest, 5)), np.empty((4 * busiest, 3)), np.empty((2 * busiest, 4)), np.empty(CROSSED)
     _respond(
         (seed, run, STREAM_DETECTOR), first_event, new_draws(), _columns(particles), _columns(stray), room,
-        records(response), MASSES_GEV, SUPERLAYERS, _SURFACE, scratch, columns, covariance, (charge, hits, layers),
-        cluster_of, cluster_of_offsets, clusters, is_track,
+        records(response), MASSES_GEV, SUPERLAYERS, RADII, _SURFACE, scratch, columns, covariance,
+        (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
         n_tracks, n_clusters,
     )  # fmt: skip
     found, seen = int(n_tracks[-1]), int(n_clusters[-1])
@@ -111,14 +111,14 @@ def _columns(particles: Particles) -> tuple[Array, ...]:
 def _respond(
     key: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...], stray: tuple[Array, ...],
     room: Array, tables: tuple[Any, Any, Any, Any],
-    masses: Array, superlayers: Array, surface: tuple[float, float, float],
-    scratch: tuple[Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
+    masses: Array, superlayers: Array, radii: Array, surface: tuple[float, float, float],
+    scratch: tuple[Array, Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
     cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
 ) -> None:  # fmt: skip
     draws = states[0]
     seed, run, stream = key
     tracking, identification, calorimetry, matter = tables[0][0], tables[1][0], tables[2][0], tables[3][0]
-    deposits, places, entries = scratch
+    deposits, places, entries, crossed = scratch
     charges, all_hits, all_layers = counts
     # 1 cm at the inner radius of the end caps, 40 cm, moves the cotangent by far less than 0.2.
     steepest_front, steepest_back = calorimetry.cot_edges[0] + 0.2, calorimetry.cot_edges[5] - 0.2
@@ -164,7 +164,7 @@ def _respond(
                     reached, u, v, w = _straight_to_ecl(x, y, z, px, py, pz, surface)
                 else:
                     path = tracks.path_of(x, y, z, px, py, pz, pt, charge)
-                    found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers)
+                    found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers, radii, crossed)
                     if found:
                         tracks.measure(draws, path, pt, momentum, masses[species], rho, tracking, columns, cov, track)
                         columns[5, track] = tracking.time * normal(draws)
