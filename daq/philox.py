@@ -194,7 +194,7 @@ def uniform(draws: Any) -> float:
     return (np.float64(_word(draws)) + 0.5) * (1.0 / 4294967296.0)
 
 
-@kernel_lean
+@kernel_inline
 def normal(draws: Any) -> float:
     """Return the next standard normal number: float64, 23 bits fine in its layer."""
     word = _word(draws)

@@ -121,7 +121,7 @@ def _respond(
     deposits, places, entries, crossed = scratch
     charges, all_hits, all_layers = counts
     # 1 cm at the inner radius of the end caps, 40 cm, moves the cotangent by far less than 0.2.
-    steepest_front, steepest_back = calorimetry.cot_edges[0] + 0.2, calorimetry.cot_edges[5] - 0.2
+    steepest_front, steepest_back = (calorimetry.cot_edges[0] + 0.2) ** 2, (calorimetry.cot_edges[5] - 0.2) ** 2
     track = cluster = matched = 0
     offsets = own[0]
     for i in range(offsets.size - 1):
@@ -140,11 +140,10 @@ def _respond(
             rho2 = x * x + y * y
             if not (rho2 < surface[0] ** 2 and surface[1] < z < surface[2]):  # behind the ECL: not seen
                 continue
-            pt, rho = math.sqrt(pt2), math.sqrt(rho2)
             # Many leave at small angles; a helix only gets steeper, so from near the beam line they miss everything.
-            if rho < 1.0 and abs(z) < 1.0 and not steepest_back * pt < pz < steepest_front * pt:
+            if rho2 < 1.0 and abs(z) < 1.0 and pz * pz >= (steepest_front if pz > 0.0 else steepest_back) * pt2:
                 continue
-            momentum = math.sqrt(pt2 + pz * pz)
+            pt, rho, momentum = math.sqrt(pt2), math.sqrt(rho2), math.sqrt(pt2 + pz * pz)
             n_parts, share, whole = 1, 1.0, energy
             if species == 5:
                 radius = material.conversion_radius(draws, rho, momentum / pt, matter)

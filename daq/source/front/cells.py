@@ -98,7 +98,7 @@ def fill_cells(
     sums, moments, touched, candidates = scratch.sums, scratch.moments, scratch.touched, scratch.candidates
     _locate(theta, phi, r, scratch.places, scratch.directions)
     _measure_depths(cells, scratch.places, scratch.directions, scratch.weights)
-    _weigh(np.float32(-1.0 / front.sharing_cm), scratch.weights)
+    _weigh(np.float32(-1.0 / front.sharing_cm), np.float32(front.share_min), energy, scratch.weights)
     owner, number, truths, near = scratch.counters[0], scratch.counters[1], scratch.truths, scratch.near
     neighbours, least_sum = cells.neighbours, 0.5 * front.threshold
     found = 0
@@ -106,14 +106,14 @@ def fill_cells(
         n_touched = 0
         for j in range(offsets[i], offsets[i + 1]):
             if energy[j] > 0.0:
-                weights, total, n_near = scratch.weights[NEIGHBOURS * j : NEIGHBOURS * (j + 1)], 1.0, 0
-                least = np.float32(front.share_min / energy[j])
+                weights, n_near = scratch.weights[NEIGHBOURS * j : NEIGHBOURS * (j + 1)], 0
                 for k in range(NEIGHBOURS):  # counted without a branch: which of them are near cannot be guessed
                     near[n_near] = k
-                    n_near += 1 if weights[k] > least else 0
-                for k in range(n_near):
-                    total += weights[near[k]]
-                scale, moment = energy[j] / total, float(time[j])
+                    n_near += 1 if weights[k] > np.float32(0.0) else 0
+                # Added up in a tree: one after the other they would wait for each other.
+                first = (weights[0] + weights[1]) + (weights[2] + weights[3])
+                second = (weights[4] + weights[5]) + (weights[6] + weights[7])
+                scale, moment = energy[j] / (np.float32(1.0) + (first + second)), float(time[j])
                 nearest = np.int64(scratch.directions[j])
                 n_touched = _deposit(nearest, scale, moment, sums, moments, touched, n_touched)
                 for k in range(n_near):
@@ -185,7 +185,10 @@ def _measure_depths(cells: CellMap, places: Array, directions: Array, depths: Ar
             )  # fmt: skip
             depth[0], depth[1], depth[2], depth[3] = d_0, d_1, d_2, d_3
             depth[4], depth[5], depth[6], depth[7] = d_4, d_5, d_6, d_7
-            if min(d_0, d_1, d_2, d_3, d_4, d_5, d_6, d_7) >= np.float32(0.0):
+            zero = np.float32(0.0)
+            is_outside = (d_0 < zero) | (d_1 < zero) | (d_2 < zero) | (d_3 < zero)
+            is_outside |= (d_4 < zero) | (d_5 < zero) | (d_6 < zero) | (d_7 < zero)
+            if not is_outside:
                 break
             side = 0
             for k in range(1, NEIGHBOURS):
@@ -200,9 +203,13 @@ def _depth(plane: Array, k: int, x: Any, y: Any, z: Any) -> Any:
 
 
 @kernel_lean
-def _weigh(per_cm: Any, weights: Array) -> None:
-    for j in range(weights.size):
-        weights[j] = exp_32(per_cm * weights[j])
+def _weigh(per_cm: Any, share_min: Any, energy: Array, weights: Array) -> None:
+    """Replace depths by weights; 0 if the share is left out."""
+    for j in range(energy.size):
+        least = share_min / max(np.float32(energy[j]), np.float32(1e-30))
+        for k in range(NEIGHBOURS):
+            weight = exp_32(per_cm * weights[NEIGHBOURS * j + k])
+            weights[NEIGHBOURS * j + k] = weight if weight > least else np.float32(0.0)
 
 
 @kernel_lean
