@@ -286,9 +286,10 @@ def _draw_soft(
         # Nine bits of each of three words are left: they make the fifth number.
         columns[8 * j + 6] = fraction((second << np.uint32(14)) ^ (third << np.uint32(7)) ^ fourth)
         columns[8 * j + 7] = np.float32(0.0)
-    for j in range(places.size):
-        for k in range(len(measured)):
-            measured[k][places[j]] = columns[8 * j + k]
+    for k in range(len(measured)):
+        column = measured[k]
+        for j in range(places.size):
+            column[places[j]] = columns[8 * j + k]
 
 
 @kernel_lean

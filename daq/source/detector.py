@@ -33,13 +33,13 @@ DIAGONAL = (0, 5, 9, 12, 14)  # of a 5 x 5 matrix in the 15 numbers of its upper
 
 _HELIX = ("d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda")
 _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
-_RESPONSE = Response()
+RESPONSE = Response()
 _SURFACE = (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM)
 
 
 def respond(
-    particles: Particles, response: Response = _RESPONSE, /, *, first_event: int, seed: int, run: int,
-    stray: Particles | None = None, room: Array | None = None,
+    particles: Particles, response: Response = RESPONSE, stray: Particles | None = None, room: Array | None = None, /,
+    *, first_event: int, seed: int, run: int,
 ) -> dict[str, Array]:  # fmt: skip
     """Return the ``tracks`` and ``clusters`` arrays of the event model for the events from ``first_event``.
 
@@ -52,13 +52,13 @@ def respond(
         Of the collisions.
     response
         The numbers of the detector.
-    first_event, seed, run
-        Which events these are.
     stray
         More particles of the same events, behind those of the collisions.
     room : (n_events + 1,)
         Offsets of clusters that the caller will fill in himself: they come last in each event, marked as photon
         hypotheses without a track. By default there are none.
+    first_event, seed, run
+        Which events these are.
     """
     n_events = len(particles)
     if stray is None:

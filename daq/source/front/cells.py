@@ -222,7 +222,7 @@ def _smear(n: int, truths: Array, words: Array, noise: Any, resolution: Any, wid
 
 
 @kernel_lean
-def _deposit(cell: int, energy: float, time: float, sums: Array, moments: Array, touched: Array, n_touched: int) -> int:
+def _deposit(cell: Any, energy: float, time: float, sums: Array, moments: Array, touched: Array, n_touched: int) -> int:
     """Add energy to a cell; return the number of touched cells."""
     if sums[cell] == 0.0:
         touched[n_touched] = cell

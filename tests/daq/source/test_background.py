@@ -13,7 +13,7 @@ from daq.clock import TICK_NS
 from daq.errors import InputError
 from daq.event import GROUPS, LAYOUT, EventBatch, InjectionRing
 from daq.source.background import BeamBackground, Laid
-from daq.source.detector import respond
+from daq.source.detector import RESPONSE, respond
 from daq.source.helix import SUPERLAYERS
 from daq.source.mix import MixSource
 from daq.source.particles import Particles
@@ -45,7 +45,7 @@ def quiet(n: int) -> dict:
 def soft_clusters(background: BeamBackground, laid: Laid) -> dict:
     """Return the clusters of events that nothing else left any in."""
     nothing = Particles.build(np.zeros(laid.clusters.size, dtype="<i4"))
-    seen = respond(nothing, first_event=0, seed=7, run=1, room=laid.clusters)
+    seen = respond(nothing, RESPONSE, None, laid.clusters, first_event=0, seed=7, run=1)
     background.fill_clusters(seen, laid, 0)
     return seen
 
