@@ -31,7 +31,8 @@ class CellMap(NamedTuple):
     positions: Array  # (576, 3) cm
     neighbours: Array  # (576, 8) the nearest other cells of each cell
     planes: Array  # (576, 4, 8) depth below the plane halfway to each neighbour [cm]: 0 + 1 x + 2 y + 3 z
-    grid: Array  # (180 x 360) nearest cell to a direction
+    grid: Array  # (180, 360) nearest cell to a direction
+    flat_grid: Array  # the same in one row
 
 
 @functools.cache
@@ -55,7 +56,8 @@ def trigger_cells() -> CellMap:
     planes[:, 0] = 0.5 * (squares[neighbours] - squares[:, None]) / spacing
     planes[:, 1:] = -np.swapaxes(away / spacing[..., None], 1, 2)
     nearest = np.argmax(directions @ units.T, axis=2)
-    return CellMap(positions, neighbours.astype(np.int16), planes, nearest.astype(np.int16).ravel())
+    grid = nearest.astype(np.int16)
+    return CellMap(positions, neighbours.astype(np.int16), planes, grid, grid.ravel())
 
 
 class Scratch(NamedTuple):
@@ -170,7 +172,7 @@ def _measure_depths(cells: CellMap, places: Array, directions: Array, depths: Ar
     """Replace the place in the grid by the nearest cell; write how far it is to the planes between it and others."""
     for j in range(directions.size):
         x, y, z = places[3 * j], places[3 * j + 1], places[3 * j + 2]
-        nearest = np.int64(cells.grid[directions[j]])
+        nearest = np.int64(cells.flat_grid[directions[j]])
         depth = depths[NEIGHBOURS * j : NEIGHBOURS * (j + 1)]
         for _ in range(8):  # a step, rarely two: the grid knows the nearest cell to half a degree
             plane = cells.planes[nearest]
