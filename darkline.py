@@ -76,37 +76,52 @@ def run(
             raise InputError(
                 "a resumed run keeps the settings of its run.json: no other option goes with it", key="--resume"
             )
-        plan = chain.plan_resume(resume)
+        from commands.replay.command import Options, carry_out
+
+        result, text = carry_out(chain.plan_resume(resume), Options(), live=sys.stderr.isatty() and not as_json)
+        show(result, as_json, text)
     else:
         assert config is not None
         settings = chain.load_run(config, events=events, seed=seed, workers=workers)
         with naming(config):
             plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
-    with RunView(live=sys.stderr.isatty() and not as_json) as view:
-        summary = chain.carry_out(plan, on_status=view.update)
-    show(summary, as_json, closing(summary, plan.directory))
+        with RunView(live=sys.stderr.isatty() and not as_json) as view:
+            summary = chain.carry_out(plan, on_status=view.update)
+        show(summary, as_json, closing(summary, plan.directory))
 
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="HepMC3, HEPEVT, ROOT or Parquet files.")],
-    config: Annotated[Path, typer.Option("--config", help="Run configuration with source.kind = 'replay'.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="HepMC, HEPEVT, ROOT or Parquet files, a run directory, a cut."),
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Run configuration; of recorded events, theirs if not given.")
+    ] = None,
+    level: Annotated[str, typer.Option("--level", help="Of a run directory: events or trigger_words.")] = "events",
+    events: Annotated[str | None, typer.Option("--events", help="Only these: A:B (half open), N, or a list.")] = None,
+    speed: Annotated[str | None, typer.Option("--speed", help="max, or times real time: 1, 10, ...")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="stream or dask (docs/farms.md).")] = "stream",
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Of dask, tcp://HOST:PORT; one of its own if not given.")
+    ] = None,
     seed: Seed = None,
     workers: Workers = None,
     out: Out = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Send every event of the files through the chain once."""
-    import chain
-    from monitors.terminal import RunView, closing
+    """Send the events of files or of a run through the chain; of a run, show what is decided otherwise than it was."""
+    from commands.replay.command import Options
+    from commands.replay.command import replay as replay_inputs
 
-    settings = chain.load_run(config, seed=seed, workers=workers)
-    with naming(config):
-        plan = chain.plan_replay(settings, files, out or Path("runs") / settings.name, overwrite=overwrite)
-    with RunView(live=sys.stderr.isatty() and not as_json) as view:
-        summary = chain.carry_out(plan, on_status=view.update)
-    show(summary, as_json, closing(summary, plan.directory))
+    options = Options(
+        config=config, level=level, events=events, speed=speed, seed=seed, workers=workers, out=out,
+        overwrite=overwrite, engine=engine, scheduler=scheduler,
+    )  # fmt: skip
+    result, text = replay_inputs(inputs, options, live=sys.stderr.isatty() and not as_json)
+    show(result, as_json, text)
 
 
 @app.command()
