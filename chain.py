@@ -31,7 +31,8 @@ from daq.source.recorded import ORIGIN, RecordedSource, read_origin
 from daq.source.replay import ReplaySource
 from daq.source.species import load_table
 from daq.stream.codec import Block, as_received
-from daq.stream.node import Node, OrderedStage, Place, run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.loops import LOST, OrderedStage, run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.node import Node, Place
 from hlt.budget import Meter
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
@@ -407,15 +408,26 @@ class BlockMaker:
     def __init__(self, source: Source, run: RunFile):
         self._source, self._run = source, run
 
+    def interval_ns(self, number: int) -> tuple[int, int]:
+        """Return the time [begin, end) that a block stands for [ns]."""
+        return self._source.interval_ns(*self._run.block_range(number))
+
     def __call__(self, number: int) -> Block:
         """Return a block of the run."""
         first, count = self._run.block_range(number)
-        begin_ns, end_ns = self._source.interval_ns(first, count)
+        begin_ns, end_ns = self.interval_ns(number)
         notes: dict[str, Any] = {"begin_ns": begin_ns, "end_ns": end_ns}
         if isinstance(self._source, RecordedSource):
             events, tables, more = self._source.recorded(first, count)
             return Block(number, first, count, events, tables, notes | more)
         return Block(number, first, count, self._source.block(first, count), {}, notes)
+
+    def lost(self, number: int) -> Block:
+        """Return the block without its events: nobody could take these collisions, and nobody looked at them."""
+        first, count = self._run.block_range(number)
+        begin_ns, end_ns = self.interval_ns(number)
+        notes = {"begin_ns": begin_ns, "end_ns": end_ns, LOST: True}
+        return Block(number, first, count, EventBatch(0, {}), {}, notes)
 
 
 # ---- the chain in one process

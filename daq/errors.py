@@ -7,6 +7,7 @@
     │   └── EventError  an event batch breaks its own table
     ├── WireError       what a peer sent us is wrong       -> counted, asked for again
     └── RunError        the run did not end as it must     -> exit code 1
+        └── RunAborted  its operator did not want to wait
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class WireError(DarklineError):
 
 class RunError(DarklineError):
     """A run ended, but not as it must: it does not reconcile, or a stage could not be kept alive."""
+
+
+class RunAborted(RunError):
+    """A run was told to abort; what is durable stays, and the run can be resumed."""
 
 
 @contextmanager

@@ -7,7 +7,9 @@
                                +--> DRAINING --> DONE
     FAILED and ABORTED can be reached from every state that is not an end.
 
-A run drains when its source makes no new blocks and what is in flight becomes durable. It is DONE when the books
+A run that is held waits in CONFIGURED for the command to start. A paused one makes no new blocks; time in which
+nobody looks at collisions is not part of the run. A run drains when its source makes no more blocks than complete the
+part at hand and what is in flight becomes durable; it ends by count, never by silence. It is DONE when the books
 balance, FAILED when they do not or a process could not be kept alive, ABORTED when nobody waited for the drain.
 """
 
@@ -37,12 +39,15 @@ class Command(StrEnum):
     CONFIGURE = "configure"
     START = "start"
     PAUSE = "pause"
-    CONTINUE = "continue"
+    RESUME = "resume"
     STOP = "stop"
     FINISH = "finish"
     FAIL = "fail"
     ABORT = "abort"
 
+
+ORDERS = (Command.START, Command.PAUSE, Command.RESUME, Command.STOP, Command.ABORT)
+"""What an operator may ask for; the rest is for the supervisor to say."""
 
 _S, _C = RunState, Command
 _GIVE_UP = {_C.FAIL: _S.FAILED, _C.ABORT: _S.ABORTED}
@@ -51,7 +56,7 @@ MOVES: dict[RunState, dict[Command, RunState]] = {
     _S.BOOTED: {_C.CONFIGURE: _S.CONFIGURED, **_GIVE_UP},
     _S.CONFIGURED: {_C.START: _S.RUNNING, **_GIVE_UP},
     _S.RUNNING: {_C.PAUSE: _S.PAUSED, _C.STOP: _S.DRAINING, **_GIVE_UP},
-    _S.PAUSED: {_C.CONTINUE: _S.RUNNING, _C.STOP: _S.DRAINING, **_GIVE_UP},
+    _S.PAUSED: {_C.RESUME: _S.RUNNING, _C.STOP: _S.DRAINING, **_GIVE_UP},
     _S.DRAINING: {_C.FINISH: _S.DONE, **_GIVE_UP},
     _S.DONE: {},
     _S.FAILED: {},

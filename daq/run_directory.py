@@ -10,6 +10,7 @@
     summary.json        the books of the run, and whether they balance
     log.jsonl           state changes, deaths, restarts, wire errors: one JSON object a line
     status.json         state, blocks done, and each process of the run
+    lost_blocks.txt     blocks whose collisions the source could not hand over (runs at a pace)
     input/              of a replay: its events as they were read from files, or where they are recorded
     differences.json    of a replay of recorded events: what is decided otherwise than it was
     report/             figures and pages made from the run
@@ -23,6 +24,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -35,8 +37,8 @@ from pydantic import Field
 from daq.errors import InputError
 from daq.settings import RunSettings, Settings, parse, read_json
 
-RUN, MANIFEST, SECTIONS, SUMMARY, LOG, STATUS = (
-    "run.json", "manifest.jsonl", "sections.parquet", "summary.json", "log.jsonl", "status.json",
+RUN, MANIFEST, SECTIONS, SUMMARY, LOG, STATUS, LOST_BLOCKS = (
+    "run.json", "manifest.jsonl", "sections.parquet", "summary.json", "log.jsonl", "status.json", "lost_blocks.txt",
 )  # fmt: skip
 DIFFERENCES = "differences.json"
 EVENTS, TRIGGER_WORDS, INPUT, REPORT = "events", "trigger_words", "input", "report"
@@ -150,6 +152,7 @@ def _clear(directory: Path) -> None:
             DIFFERENCES,
             LOG,
             STATUS,
+            LOST_BLOCKS,
             RUN,
         ):  # run.json last: until then it is a run
             (directory / name).unlink(missing_ok=True)
@@ -171,23 +174,52 @@ def lock(directory: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file in one step: readers see the old or the new one, never half of it."""
+    write_durably(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Put a file in its place in one step, flushed to disk; if the disk does not take it, nothing is left behind.
+
+    A file whose flush failed is written anew by whoever tries again: what the system still holds of it may be counted
+    as written although it is not.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in a directory durable."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class _LogFile:
-    """Appends lines; opened for each, since they are rare and several processes write."""
+    """Appends lines; opened for each, since they are rare and several processes write.
+
+    A line that the disk does not take goes to standard error: a full disk ends no process.
+    """
 
     def __init__(self, path: Path):
         self._path = path
 
     def msg(self, line: str) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            print(f"{self._path}: {error}: {line}", file=sys.stderr)
 
     info = warning = error = msg
 

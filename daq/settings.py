@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -232,6 +233,16 @@ class ReplaySettings(Settings):
         return {field: (names,) if isinstance(names, str) else names for field, names in fields.items()}
 
 
+def speed_of(pace: str) -> float | None:
+    """Return the factor of a pace, None for ``max``; raise `ValueError` if it is none."""
+    if pace in ("max", "real"):
+        return None if pace == "max" else 1.0
+    factor = float(pace.removeprefix("x"))
+    if not pace.startswith("x") or not 0 < factor < math.inf:
+        raise ValueError(pace)
+    return factor
+
+
 class StreamSettings(Settings):
     """Blocks, windows and leases of the stream."""
 
@@ -243,12 +254,35 @@ class StreamSettings(Settings):
     """Blocks that may be in flight before the source waits; at least two parts' worth, or the spool starves."""
     worker_credits: int = Field(default=4, ge=1, le=64)
     """Blocks that one HLT worker may hold."""
+    pace: str = "max"
+    """How fast the clock of the run runs: ``max`` (as the chain can), ``real``, or ``x10`` for ten times real time."""
+    lag_s: float = Field(default=1.0, gt=0)
+    """At a pace other than ``max``: collisions that the source cannot hand over within this time are lost to dead time
+    [s]."""
     lease_s: float = Field(default=60.0, gt=0)
     """A block that is not done after this time is sent again [s]."""
+    hung_s: float = Field(default=15.0, gt=0)
+    """A process that says nothing for this time is killed and replaced [s]."""
+    disk_patience_s: float = Field(default=60.0, ge=0)
+    """How long the spool tries to store a part on a disk that is full or fails, before the run is given up [s]."""
     status_s: float = Field(default=0.5, gt=0)
     """Interval of status frames [s]."""
     max_restarts: int = Field(default=5, ge=0)
     """Restarts of one process before the run is given up."""
+
+    @field_validator("pace")
+    @classmethod
+    def _pace_is_one(cls, pace: str) -> str:
+        try:
+            speed_of(pace)
+        except ValueError:
+            raise ValueError('must be "max", "real" or "x" and a factor above 0, like "x10"') from None
+        return pace
+
+    @property
+    def speed(self) -> float | None:
+        """Return the seconds of the run in a second, None for as many as the chain can."""
+        return speed_of(self.pace)
 
     @model_validator(mode="after")
     def _window_holds_parts(self) -> StreamSettings:

@@ -9,6 +9,7 @@ counts when all its lines are there: what a crash leaves behind is cut off at th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
@@ -26,7 +27,7 @@ import xxhash
 from daq.errors import RunError
 from daq.event import Array, EventBatch, Outcome
 from daq.latency import LatencyNote
-from daq.run_directory import EVENTS, MANIFEST, TRIGGER_WORDS
+from daq.run_directory import EVENTS, MANIFEST, TRIGGER_WORDS, sync_directory, write_durably
 
 OUTCOME_COUNTS: dict[Outcome, str] = {
     outcome: "spooled" if outcome is Outcome.KEPT else outcome.name.lower() for outcome in Outcome
@@ -103,7 +104,7 @@ def write_part(
         files[EVENTS] = _parquet(event_table(kept, bit_names))
     digests = {folder: xxhash.xxh3_64_hexdigest(content) for folder, content in files.items()}
     for folder, content in files.items():
-        _write_durably(part_path(directory, folder, part), content)
+        write_durably(part_path(directory, folder, part), content)
     return [
         BlockRecord(
             block=block.number,
@@ -187,25 +188,6 @@ def _parquet(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in a directory durable."""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def remove_temporaries(directory: Path) -> None:
     """Remove what a killed spool left half written."""
     for folder in (EVENTS, TRIGGER_WORDS):
@@ -219,27 +201,36 @@ def remove_temporaries(directory: Path) -> None:
 class Manifest:
     """The manifest in the hand of the one spool that may write it.
 
-    Opening waits for a predecessor that still holds it, and cuts off a part whose lines are not all there; ``found``
-    are the blocks that were durable then.
+    Opening waits for a predecessor that still holds it, and cuts off a part whose lines are not all there.
     """
 
     def __init__(self, directory: Path):
         self._fd = os.open(directory / MANIFEST, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         sync_directory(directory)
-        self.found, size = _parse((directory / MANIFEST).read_bytes(), directory / MANIFEST)
-        os.ftruncate(self._fd, size)
+        _, self._size = _parse((directory / MANIFEST).read_bytes(), directory / MANIFEST)
+        os.ftruncate(self._fd, self._size)
 
     def append(self, records: Sequence[BlockRecord]) -> None:
-        """Add all blocks of a part, durably."""
+        """Add all blocks of a part, durably; raise `OSError` if the disk does not take them all, and add none."""
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
-        if os.write(self._fd, lines) != len(lines):
-            raise RunError(f"{MANIFEST}: part {records[0].part} could not be written whole")
-        os.fsync(self._fd)
+        try:
+            _write_all(self._fd, lines)
+            os.fsync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(lines)
 
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._fd)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    """Write all bytes; a disk with room for some of them only is full."""
+    if os.write(fd, content) != len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), MANIFEST)
 
 
 def read_manifest(directory: Path) -> list[BlockRecord]:

@@ -21,7 +21,7 @@ import xxhash
 from daq import latency
 from daq.clock import Injections
 from daq.event import Outcome
-from daq.run_directory import EVENTS, SECTIONS, SUMMARY, TRIGGER_WORDS, RunFile, write_json
+from daq.run_directory import EVENTS, SECTIONS, SUMMARY, TRIGGER_WORDS, RunFile, write_durably, write_json
 from daq.spool import OUTCOME_COUNTS, BlockRecord, part_path, read_manifest
 
 _DEAD = "dead_ns_"
@@ -193,6 +193,6 @@ def _sum_or_none(values: Iterable[float | None]) -> float | None:
 
 
 def _write_table(table: pl.DataFrame, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    table.write_parquet(temporary)
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    write_durably(path, buffer.getvalue())

@@ -30,9 +30,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("darkline_cpu_seconds", "counter", "CPU time of the process.", "cpu_ns", 1e-9),
     Metric("darkline_wire_errors", "counter", "Frames that did not check out.", "wire_errors"),
     Metric("darkline_resends", "counter", "Blocks sent once more by the source.", "resends"),
+    Metric("darkline_lost_blocks", "counter", "Blocks whose collisions could not be handed over.", "lost_blocks"),
+    Metric("darkline_disk_errors", "counter", "Times that a part could not be stored.", "disk_errors"),
     Metric("darkline_duplicates", "counter", "Blocks that the spool had already.", "duplicates"),
     Metric("darkline_starts", "counter", "Times the process was started.", "starts"),
     Metric("darkline_queue_blocks", "gauge", "Blocks held in the process.", "queue"),
+    Metric("darkline_queue_age_seconds", "gauge", "Age of the oldest block held.", "oldest_ms", 1e-3),
+    Metric("darkline_credits_blocks", "gauge", "Blocks that could be sent now.", "credits"),
 )
 
 LATENCY_NAME = "darkline_event_latency_seconds"

@@ -11,14 +11,51 @@ part is ever needed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from daq.stream.codec import Block
 
 State = list[int]
 STATE = "state"
 """Note of a block: the L1 state before it, where the sender knows it."""
+
+
+class Span(NamedTuple):
+    """Consecutive durable blocks ``first`` .. ``end`` - 1, and the L1 state after the last one."""
+
+    first: int
+    end: int
+    state: State | None
+
+
+class Durables:
+    """Which blocks are durable: spans in rising order that do not touch each other.
+
+    Parts become durable nearly in order, so there are few spans however long the run is.
+    """
+
+    def __init__(self, spans: Iterable[Span] = ()):
+        self.spans: list[Span] = []
+        for span in spans:
+            self.add(span)
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self.spans, number, key=lambda span: span.first)
+        return at > 0 and number < self.spans[at - 1].end
+
+    def add(self, span: Span) -> None:
+        """Note that the blocks of a span, none of which is known yet, are durable."""
+        at = bisect_right(self.spans, span.first, key=lambda each: each.first)
+        if at < len(self.spans) and self.spans[at].first == span.end:
+            after = self.spans.pop(at)
+            span = Span(span.first, after.end, after.state)
+        if at > 0 and self.spans[at - 1].end == span.first:
+            at -= 1
+            span = Span(self.spans.pop(at).first, span.end, span.state)
+        self.spans.insert(at, span)
 
 
 @dataclass(slots=True)
@@ -35,7 +72,6 @@ class Ledger:
 
     def __init__(self, n_blocks: int, *, window: int, lease_s: float):
         self.n_blocks = n_blocks
-        self.n_done = 0
         self._window, self._lease_s = window, lease_s
         self._held: dict[int, _Held] = {}
         self._states: dict[int, State] = {}  # of done blocks whose successor is not done
@@ -50,9 +86,18 @@ class Ledger:
         return self._low >= self.n_blocks
 
     @property
+    def n_done(self) -> int:
+        """Return how many blocks are done."""
+        return self._low + len(self._done)
+
+    @property
     def n_held(self) -> int:
         """Return how many blocks are in flight."""
         return len(self._held)
+
+    def oldest_s(self, now_s: float) -> float:
+        """Return the age of the oldest block in flight [s], 0 without one."""
+        return max((now_s - held.made_s for held in self._held.values()), default=0.0)
 
     def stop(self, blocks_per_part: int) -> None:
         """Let the run end with the part that the last block made belongs to."""
@@ -68,23 +113,30 @@ class Ledger:
         self._next = block.number + 1
         self._pass_done()
 
-    def done(self, first: int, n_blocks: int, state: State | None, now_s: float) -> list[tuple[Block, float]]:
-        """Note that consecutive blocks are durable; return those that were held, with their age [s]."""
-        numbers = range(first, first + n_blocks)
-        if first < self._low or not self._done.isdisjoint(numbers):
-            return []  # said before: parts are durable as a whole
-        self._progress_s = now_s
-        self.n_done += n_blocks
-        self._done.update(numbers)
-        if state is not None:
-            self._states[numbers[-1]] = state
+    def durable(self, spans: Iterable[Span], now_s: float) -> list[tuple[Block, float]]:
+        """Note all that is durable now; return the blocks that were held, in rising order, with their age [s].
+
+        What is known already changes nothing: the spool says all that it has, again and again.
+        """
+        low = self._low
+        for first, end, state in spans:
+            if end <= low:
+                continue
+            if first <= self._low:
+                self._low = max(self._low, end)
+            else:
+                self._done.update(range(first, end))
+            if state is not None:
+                self._states[end - 1] = state
         while self._low in self._done:
-            self._done.remove(self._low)
-            self._states.pop(self._low - 1, None)
             self._low += 1
+        self._done = {number for number in self._done if number >= self._low}
+        self._states = {number: state for number, state in self._states.items() if number >= self._low - 1}
         self._pass_done()
-        freed = [self._held.pop(number) for number in numbers if number in self._held]
-        return [(held.block, now_s - held.made_s) for held in freed]
+        freed = sorted(number for number in self._held if number < self._low or number in self._done)
+        if freed:
+            self._progress_s = now_s
+        return [(held.block, now_s - held.made_s) for held in map(self._held.pop, freed)]
 
     def _pass_done(self) -> None:
         self._next = max(self._next, self._low)

@@ -26,10 +26,11 @@ from daq.stream.node import Place
 
 _PR_SET_PDEATHSIG = 1
 _READY = b"ready\n"
+_PATIENCE_S = 5.0  # for a fork, which takes milliseconds
 
 
 class Nursery:
-    """The supervisor's hold on a nursery; `wait_until_warm` and `fork` raise `ConnectionError` if it is gone."""
+    """The supervisor's hold on a nursery; `wait_until_warm` and `fork` raise `ConnectionError` if it is lost."""
 
     def __init__(self, command: Sequence[str]):
         ours, theirs = socket.socketpair()
@@ -43,6 +44,7 @@ class Nursery:
     def wait_until_warm(self) -> None:
         """Return when it is ready to fork."""
         self._reply()
+        self._channel.settimeout(_PATIENCE_S)
 
     @property
     def pid(self) -> int:
@@ -65,7 +67,10 @@ class Nursery:
         return int(self._reply())
 
     def _reply(self) -> bytes:
-        line = self._replies.readline()
+        try:
+            line = self._replies.readline()
+        except TimeoutError:  # it is stopped, or worse
+            line = b""
         if not line:
             raise ConnectionError("the nursery is gone")
         return line

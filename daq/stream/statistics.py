@@ -7,6 +7,7 @@ summary of the run. Monitors read the same object in-process; nothing here knows
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,10 +38,14 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("cpu_ns", "CPU time of the whole process [ns]"),
     Counter("wire_errors", "frames that did not check out"),
     Counter("resends", "blocks sent once more by the source"),
+    Counter("lost_blocks", "blocks whose collisions the source could not hand over in time"),
+    Counter("disk_errors", "times that a part could not be stored"),
     Counter("duplicates", "blocks that the spool had already"),
     Counter("strays", "blocks addressed to a predecessor of this process"),
     Counter("starts", "times the process was started"),
     Counter("queue", "blocks held in this process", is_gauge=True),
+    Counter("oldest_ms", "age of the oldest of them [ms]; source and spool", is_gauge=True),
+    Counter("credits", "blocks that could be sent now", is_gauge=True),
     Counter("current_block", "block at work, or -1", is_gauge=True),
 )
 _INDEX = {counter.name: index for index, counter in enumerate(COUNTERS)}
@@ -58,7 +63,8 @@ class Statistics:
         if path is None:
             self._words = np.zeros(size, dtype=np.int64)
         else:
-            path.touch()
+            with path.open("ab") as file:  # all its bytes now: a full disk must not be a bus error later
+                os.posix_fallocate(file.fileno(), 0, 8 * size)
             self._words = np.memmap(path, dtype=np.int64, mode="r+", shape=(size,))
         self._counters = self._words[: len(COUNTERS)]
         self.latency = self._words[len(COUNTERS) :]

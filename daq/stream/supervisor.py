@@ -1,20 +1,21 @@
 """Starts the processes of a run, starts again those that die, ends them all, and closes the books.
 
-The supervisor touches no event. It watches every process by a pidfd; whoever dies is replaced at once. The rest is
-done by the stream: whoever sent to the dead one sees that it was replaced, and the source sends all blocks that are
-not done once more. Stages give the same result for the same block, and the spool knows what it has. If the supervisor
-itself dies all processes die with it, and ``resume`` goes on from the manifest.
+The supervisor touches no event. It watches every process by a pidfd; whoever dies is replaced at once, and whoever
+hangs is killed. The rest is done by the stream: whoever sent to the dead one sees that it was replaced, and the source
+sends all blocks that are not done once more. Stages give the same result for the same block, and the spool knows what
+it has. If the supervisor itself dies all processes die with it, and ``resume`` goes on from the manifest.
 """
 
 from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,18 +25,25 @@ import msgspec
 import numpy as np
 import zmq
 
-from daq.errors import RunError
+from daq.errors import InputError, RunAborted, RunError
 from daq.run_control import Command, RunState, move
 from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
+from daq.settings import read_json
 from daq.spool import read_manifest
+from daq.stream.codec import run_key
+from daq.stream.control import Counter
+from daq.stream.health import Pulse, stalled_stage
 from daq.stream.node import Place
 from daq.stream.nursery import Nursery
 from daq.stream.statistics import Statistics, quantiles
-from daq.stream.transport import Port, Stop
+from daq.stream.transport import Conduct, Port
 from daq.summary import DeliveredFb, finalise
 
 _PATIENCE_S = 2.0  # for a process to end after SIGTERM
 _DEADLY = 3  # deaths at one block that can't be chance
+_STALL_S = 5.0  # without a block done before it is said who holds up the run
+_AWAKE_S = 2.0  # a turn that takes longer was spent asleep
+_SOCKETS = "darkline-"
 
 OnStatus = Callable[[dict[str, Any]], None]
 
@@ -49,6 +57,7 @@ def supervise(
     on_status: OnStatus | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    hold: bool = False,
 ) -> dict[str, Any]:
     """Carry a run through and return its summary.
 
@@ -68,13 +77,16 @@ def supervise(
         Lose the run that is in the directory.
     resume
         Go on with the run that is in the directory; its run.json must say the same.
+    hold
+        Wait, with warm processes, for the command to start.
 
     Raises
     ------
     InputError
         If the directory exists (without ``overwrite``) or holds another run; nothing is touched.
     RunError
-        If the books do not balance, or a process could not be kept alive. The summary says FAILED.
+        If the books do not balance, or a process could not be kept alive: the summary says FAILED. `RunAborted` if the
+        run was told to.
     KeyboardInterrupt
         At the second Ctrl-C. At the first one the source makes no more blocks than complete the part at hand, what is
         in flight becomes durable, and the summary says ``stopped_early``. SIGTERM does the same.
@@ -84,10 +96,21 @@ def supervise(
     else:
         create(directory, run, overwrite=overwrite)
     # A private directory (mode 0700) with a short name: paths of ipc sockets may not exceed 107 characters.
-    with lock(directory), tempfile.TemporaryDirectory(prefix="darkline-", ignore_cleanup_errors=True) as sockets:
-        for name in (SUMMARY, SECTIONS):
-            (directory / name).unlink(missing_ok=True)
-        return _Supervisor(directory, run, Path(sockets), nursery_command, on_status).carry_through(delivered_fb)
+    with lock(directory), tempfile.TemporaryDirectory(prefix=_SOCKETS, ignore_cleanup_errors=True) as sockets:
+        _remove_leftovers(directory)
+        supervisor = _Supervisor(directory, run, Path(sockets), nursery_command, on_status, hold=hold)
+        return supervisor.carry_through(delivered_fb)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove results that a run that goes on will make anew, and the sockets of one that was killed as a whole."""
+    with suppress(InputError, AttributeError):  # no status yet, or one of another kind
+        control = read_json(directory / STATUS, if_missing="")["control"]
+        sockets = Path(control.removeprefix("ipc://")).parent
+        if sockets.name.startswith(_SOCKETS) and sockets.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(sockets, ignore_errors=True)
+    for name in (SUMMARY, SECTIONS):
+        (directory / name).unlink(missing_ok=True)
 
 
 class _Process:
@@ -96,13 +119,19 @@ class _Process:
     def __init__(self, place: Place):
         self.place = place
         self.pid = self.pidfd = -1
-        self.restarts = 0
-        self.frame: dict[str, Any] = {}
+        self.restarts = self.hung = 0
+        self.pulse = Pulse(place.name)
         self.statistics = Statistics(place.statistics)
+
+    @property
+    def frame(self) -> dict[str, Any]:
+        """Return the last status frame, empty if there was none yet."""
+        return self.pulse.frame
 
     def born(self, pid: int) -> None:
         """Take up the process that was just started; it may be dead already."""
-        self.pid, self.frame = pid, {}
+        self.pid = pid
+        self.pulse.born(time.monotonic())
         with suppress(ProcessLookupError):
             self.pidfd = os.pidfd_open(pid)
 
@@ -115,6 +144,18 @@ class _Process:
         if self.pidfd >= 0:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.pidfd, which)
+
+    def is_hung(self, now_s: float, hung_s: float) -> bool:
+        """Return whether it does nothing at all any more, unless it waits for the disk."""
+        if self.pulse.silent_s(now_s) < 0.1 * hung_s:
+            return False
+        try:
+            _, _, after = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # dead, which is another matter
+        fields = after.split()
+        cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return self.pulse.is_hung(now_s, cpu_s, hung_s) and fields[0] != "D"
 
     def forget(self) -> None:
         """Let go of a dead process."""
@@ -131,16 +172,19 @@ class _Supervisor:
         sockets: Path,
         nursery_command: Sequence[str],
         on_status: OnStatus | None,
+        *,
+        hold: bool,
     ):
         self.directory, self.run, self.stream = directory, run, run.settings.stream
         self._nursery_command, self._on_status = nursery_command, on_status
         self.log = open_log(directory, "supervisor")
         self.state = RunState.BOOTED
-        self._stop_asked = False
-        self._status_s = 0.0
-        self._blocks_done = 0
+        self._hold, self._stop_asked = hold, False
+        self._status_s = self._turn_s = 0.0
+        self._blocks_done, self._progress_s, self._stalled = 0, time.monotonic(), ""
+        self._status_errors = 0
         self._durable_before = sum(record.n_events for record in read_manifest(directory))
-        self._deaths_at: Counter[int] = Counter()
+        self._deaths_at: Tally[int] = Tally()
         self._nursery: Nursery | None = None
         self._nursery_restarts = 0
         roles = [("spool", 0), *(("hlt", slot) for slot in range(run.settings.workers)), ("l1", 0), ("source", 0)]
@@ -151,9 +195,15 @@ class _Supervisor:
         self._frames: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
         self._frames.setsockopt(zmq.SUBSCRIBE, b"")
         self._frames.bind(places[0].endpoint("status"))
-        self._control = Port.connect(
-            self._context, places[0].endpoint("source"), name="supervisor", peer="source", hwm=100
+        self._to_source = Port.connect(
+            self._context,
+            places[0].endpoint("source"),
+            name="supervisor",
+            peer="source",
+            key=run_key(run.settings.run, run.menu_hash),
+            hwm=100,
         )
+        self._counter = Counter(self._context, places[0].endpoint("control"))
 
     # ---- the run from begin to end
 
@@ -165,10 +215,15 @@ class _Supervisor:
             with self._stopped_by_signals():
                 self._move(Command.CONFIGURE)
                 self._replace_nursery()
-                begin_s = time.monotonic()
-                self._move(Command.START)
+                begin_s = self._progress_s = self._turn_s = time.monotonic()
+                if not self._hold:
+                    self._move(Command.START)
                 while self._nursery is not None and not self._step(self._nursery):
                     pass
+        except RunAborted:
+            self._end()
+            self._publish()
+            raise
         except RunError as error:
             failure = str(error)
         except BaseException:
@@ -208,30 +263,60 @@ class _Supervisor:
         """Wait for something to happen and deal with it; return whether all blocks are done."""
         poller = zmq.Poller()
         poller.register(self._frames, zmq.POLLIN)
+        poller.register(self._counter.socket, zmq.POLLIN)
         for fd in (nursery.pidfd, *(process.pidfd for process in self.processes.values())):
             if fd >= 0:
                 poller.register(fd, zmq.POLLIN)
         poller.poll(max(0, round((self._status_s - time.monotonic()) * 1000)))
+        self._notice_sleep()
         self._take_frames()
+        self._counter.serve(self._obey, lambda: self.state)
+        if self.state is RunState.ABORTED:
+            raise RunAborted("the run was aborted; --resume goes on with it")
+        self._kill_the_hung()
         self._replace_the_dead(nursery)
         if time.monotonic() >= self._status_s:
             self._status_s = time.monotonic() + self.stream.status_s
-            if self._stop_asked:  # said again and again: the source may be a new one
-                if self.state is RunState.RUNNING:
-                    self._move(Command.STOP)
-                self._control.send("source", Stop())
+            if self._stop_asked and self.state in (RunState.RUNNING, RunState.PAUSED):
+                self._move(Command.STOP)
+            self._conduct()  # again and again: the source may be a new one
+            self._note_stall()
             self._publish()
-        if failure := self.source.frame.get("failure"):
-            raise RunError(failure)
-        return bool(self.source.frame.get("finished"))
+        for process in self.processes.values():
+            if failure := process.frame.get("failure"):
+                raise RunError(failure)
+        return self.state is not RunState.CONFIGURED and bool(self.source.frame.get("finished"))
 
     def _take_frames(self) -> None:
+        now = time.monotonic()
         while self._frames.poll(0):
             frame = msgspec.msgpack.decode(self._frames.recv())
             process = self.processes[f"{frame['role']}-{frame['slot']}"]
             if frame["pid"] == process.pid:  # else it is the last word of one that is dead
-                process.frame = frame
-        self._blocks_done = self.source.frame.get("done", self._blocks_done)
+                if process is self.source and not process.frame:
+                    self._status_s = 0.0  # a new source: tell it at once how things shall be
+                process.pulse.spoke(frame, now)
+        if (done := self.source.frame.get("done", self._blocks_done)) != self._blocks_done:
+            self._blocks_done, self._progress_s = done, now
+
+    # ---- commands
+
+    def _obey(self, command: Command) -> RunState:
+        """Carry out a command of the operator; raise `RunError` with the rule if it is not allowed."""
+        self._move(command)
+        self._progress_s = time.monotonic()
+        self._stop_asked |= command is Command.STOP
+        self._conduct()
+        self._status_s = 0.0
+        return self.state
+
+    def _conduct(self) -> None:
+        """Tell the source how things shall be."""
+        if self.state in (RunState.RUNNING, RunState.PAUSED, RunState.DRAINING):
+            self._to_source.send(
+                "source",
+                Conduct(paused=self.state is RunState.PAUSED, stopping=self.state is RunState.DRAINING),
+            )
 
     def _end(self) -> None:
         """End all processes, the nursery last."""
@@ -245,11 +330,48 @@ class _Supervisor:
         if self._nursery is not None:
             self._nursery.close()
             self._nursery = None
-        self._control.socket.close()
+        self._to_source.socket.close()
+        self._counter.socket.close()
         self._frames.close()
         self._context.term()
 
-    # ---- deaths
+    # ---- deaths, and what is like them
+
+    def _notice_sleep(self) -> None:
+        """If this process was not awake for a while, hold it against nobody that nothing was heard of them."""
+        now = time.monotonic()
+        if (slept_s := now - self._turn_s) > self.stream.status_s + _AWAKE_S:
+            for process in self.processes.values():
+                process.pulse.forgive(slept_s)
+            self._progress_s += slept_s
+        self._turn_s = now
+
+    def _kill_the_hung(self) -> None:
+        for process in self.processes.values():
+            if process.is_hung(time.monotonic(), self.stream.hung_s) and not process.has_died():
+                process.hung += 1
+                self.log.warning("process hangs", role=process.place.name, pid=process.pid)
+                process.signal(signal.SIGKILL)
+                process.has_died(_PATIENCE_S)
+
+    def _note_stall(self) -> None:
+        """Find out who holds up the run, once nothing has become durable for a while."""
+        now, before = time.monotonic(), self._stalled
+        is_moving = self.state in (RunState.RUNNING, RunState.DRAINING)
+        patience_s = max(_STALL_S, 3.0 * self.stream.status_s)
+        if not is_moving or now - self._progress_s < patience_s or self._waits_for_collisions():
+            self._stalled = ""
+        else:
+            downstream = [process.pulse for process in self.processes.values()]
+            found = stalled_stage(downstream, now, max(1.0, 3.0 * self.stream.status_s))
+            self._stalled = found or ("" if self.stream.speed is not None else "no process has work")
+        if self._stalled and not before:
+            self.log.warning("stalled", for_s=round(now - self._progress_s, 1), stage=self._stalled)
+
+    def _waits_for_collisions(self) -> bool:
+        """Return whether nothing is in flight: at a slow pace the next part takes its time."""
+        statistics = self.source.frame.get("statistics")
+        return self.stream.speed is not None and statistics is not None and statistics["oldest_ms"] < 1e3 * _STALL_S
 
     def _replace_the_dead(self, nursery: Nursery) -> None:
         if nursery.has_died():
@@ -316,7 +438,7 @@ class _Supervisor:
             return
 
         def ask_to_stop(*_: object) -> None:
-            if self._stop_asked:
+            if self._stop_asked or self.state is RunState.CONFIGURED:
                 raise KeyboardInterrupt
             self._stop_asked = True
             self._status_s = 0.0
@@ -334,11 +456,19 @@ class _Supervisor:
 
     def _publish(self) -> None:
         nursery = self._nursery
+        now = time.monotonic()
         status = {
             "state": self.state,
             "name": self.run.settings.name,
+            "control": self._counter.endpoint,
             "blocks": self.run.n_blocks,
             "blocks_done": self._blocks_done,
+            "blocks_in_flight": self.source.statistics["queue"],
+            "oldest_block_s": self.source.statistics["oldest_ms"] / 1e3,
+            "since_progress_s": round(now - self._progress_s, 3),
+            "stalled": self._stalled,
+            "disk_free_bytes": shutil.disk_usage(self.directory).free,
+            "status_errors": self._status_errors,
             "processes": [
                 {"role": "supervisor", "slot": 0, "pid": os.getpid(), "restarts": 0},
                 {"role": "nursery", "slot": 0, "pid": nursery and nursery.pid, "restarts": self._nursery_restarts},
@@ -349,33 +479,47 @@ class _Supervisor:
                     "slot": process.place.slot,
                     "pid": process.pid if process.pid > 0 else None,
                     "restarts": process.restarts,
+                    "hung": process.hung,
+                    "silent_s": round(process.pulse.silent_s(now), 3),
                     **{name: process.frame.get(name) for name in ("host", "endpoint", "metrics_url", "statistics")},
                 }
                 for process in self.processes.values()
             ],
         }
-        write_json(self.directory / STATUS, status)
+        try:
+            write_json(self.directory / STATUS, status)
+        except OSError:  # a full disk: the run goes on as long as it can, and the next status says how often
+            self._status_errors += 1
         if self._on_status is not None:
             self._on_status(status)
 
     def _telemetry(self, wall_s: float) -> dict[str, Any]:
-        """Return what the processes counted, for the summary."""
+        """Return what the processes counted, for the summary; the load of a stage is the share of time it works."""
         processes = self.processes.values()
         made_durable = sum(record.n_events for record in read_manifest(self.directory)) - self._durable_before
         by_role: dict[str, list[Statistics]] = {}
         for process in processes:
             by_role.setdefault(process.place.role, []).append(process.statistics)
+        cpu_s = {role: sum(each["cpu_ns"] for each in members) / 1e9 for role, members in by_role.items()}
+        busy_s = {role: sum(each["busy_ns"] for each in members) / 1e9 for role, members in by_role.items()}
+        load = {role: max(cpu_s[role], busy_s[role]) / wall_s / len(by_role[role]) for role in by_role}
         return {
             "wall_s": wall_s,
             "events_per_s": made_durable / wall_s,
             "restarts": sum(process.restarts for process in processes) + self._nursery_restarts,
             "restarts_by_process": {process.place.name: process.restarts for process in processes}
             | {"nursery": self._nursery_restarts},
+            "hung": sum(process.hung for process in processes),
             "retries": self.source.statistics["resends"],
             "duplicates": self.processes["spool-0"].statistics["duplicates"],
             "wire_errors": sum(process.statistics["wire_errors"] for process in processes),
+            "disk_errors": self.processes["spool-0"].statistics["disk_errors"],
+            "lost_blocks": self.source.statistics["lost_blocks"],
             "latency_s": {
                 role: quantiles(np.sum([each.latency for each in members], axis=0)) for role, members in by_role.items()
             },
-            "cpu_s": {role: sum(each["cpu_ns"] for each in members) / 1e9 for role, members in by_role.items()},
+            "cpu_s": cpu_s,
+            "busy_s": busy_s,
+            "load": load,
+            "slowest_stage": max(load, key=lambda role: load[role]),
         }

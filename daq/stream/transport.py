@@ -14,15 +14,18 @@ what it had sent to the old one may be lost, and says `Again` up the stream, to 
 from __future__ import annotations
 
 import secrets
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
+import xxhash
 import zmq
 
 from daq.errors import WireError
 from daq.stream.codec import MAX_BODY_BYTES, Block, Codec
+from daq.stream.ledger import Span
 from daq.stream.statistics import Statistics
 
 HEARTBEAT_S = 0.2
@@ -57,19 +60,37 @@ class Again(msgspec.Struct, tag="again", frozen=True):
 
 
 class Durable(msgspec.Struct, tag="durable", frozen=True):
-    """Spool to source: these consecutive blocks are on disk; the L1 state after the last one."""
+    """Spool to source: all that is on disk."""
 
-    first: int
-    n_blocks: int
-    l1_state: list[int] | None
+    spans: list[Span]
 
 
-class Stop(msgspec.Struct, tag="stop", frozen=True):
-    """Supervisor to source: make no more blocks than it takes to complete the part at hand."""
+class Conduct(msgspec.Struct, tag="conduct", frozen=True):
+    """Whoever conducts the run to the source: how things shall be. A source that has heard nothing makes no block."""
+
+    paused: bool = False
+    stopping: bool = False
+    """Make no more blocks than it takes to complete the part at hand; not taken back."""
 
 
-Message = Hello | Grant | Parcel | Again | Durable | Stop
+Message = Hello | Grant | Parcel | Again | Durable | Conduct
 _decoder = msgspec.msgpack.Decoder(Message)
+_DIGEST = struct.Struct("<Q")
+
+
+def seal(message: Message, key: int) -> bytes:
+    """Return a message as one frame: msgpack, then its xxh3-64 with the key of the run as seed."""
+    payload = msgspec.msgpack.encode(message)
+    return payload + _DIGEST.pack(xxhash.xxh3_64_intdigest(payload, seed=key))
+
+
+def unseal(frame: Any, key: int) -> Message:
+    """Return the message of a frame; raise `ValueError` or `MsgspecError` if it is damaged or of another run."""
+    payload, digest = frame[: -_DIGEST.size], frame[-_DIGEST.size :]
+    if len(digest) < _DIGEST.size or _DIGEST.unpack(digest)[0] != xxhash.xxh3_64_intdigest(payload, seed=key):
+        raise ValueError("checksum differs, or it is of another run")
+    message: Message = _decoder.decode(payload)
+    return message
 
 
 class Delivery(NamedTuple):
@@ -83,32 +104,33 @@ class Delivery(NamedTuple):
 class Port:
     """One ROUTER (bound) or DEALER (connected) socket; peers go by name, sending and receiving never block."""
 
-    def __init__(self, socket: zmq.Socket[bytes], peer: str | None):
+    def __init__(self, socket: zmq.Socket[bytes], peer: str | None, key: int):
         self.socket = socket
         self.peer = peer  # the only peer of a DEALER
+        self._key = key  # of the run: messages of another one do not check out
 
     @classmethod
-    def bind(cls, context: zmq.Context[Any], endpoint: str, *, hwm: int) -> Port:
+    def bind(cls, context: zmq.Context[Any], endpoint: str, *, key: int, hwm: int) -> Port:
         """Listen for peers; a peer that comes back replaces its predecessor of the same name."""
         socket = _socket(context, zmq.ROUTER, hwm)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error, never a silent loss
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         socket.bind(endpoint)
-        return cls(socket, None)
+        return cls(socket, None, key)
 
     @classmethod
-    def connect(cls, context: zmq.Context[Any], endpoint: str, *, name: str, peer: str, hwm: int) -> Port:
+    def connect(cls, context: zmq.Context[Any], endpoint: str, *, name: str, peer: str, key: int, hwm: int) -> Port:
         """Connect, and again whenever the peer comes back; nothing is queued for a peer that is not there."""
         socket = _socket(context, zmq.DEALER, hwm)
         socket.setsockopt(zmq.IDENTITY, name.encode())
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         socket.connect(endpoint)
-        return cls(socket, peer)
+        return cls(socket, peer, key)
 
     def send(self, peer: str, message: Message, *frames: Any) -> bool:
         """Send, or return False if the peer is not there or its queue is full."""
-        parts = [msgspec.msgpack.encode(message), *frames]
+        parts = [seal(message, self._key), *frames]
         if self.peer is None:
             parts.insert(0, peer.encode())
         try:
@@ -129,8 +151,8 @@ class Port:
         if not frames:
             raise WireError(f"{peer}: empty message")
         try:
-            return Delivery(peer, _decoder.decode(frames[0]), frames[1:])
-        except msgspec.MsgspecError as error:
+            return Delivery(peer, unseal(frames[0], self._key), frames[1:])
+        except (ValueError, msgspec.MsgspecError) as error:
             raise WireError(f"{peer}: message: {error}") from None
 
 
@@ -177,10 +199,9 @@ class Outlet:
         """Take a block to be sent; an older copy of it that still waits is replaced."""
         self.pending[block.number] = block
 
-    def drop(self, first: int, n_blocks: int) -> None:
-        """Forget blocks that need not be sent any more."""
-        for number in range(first, first + n_blocks):
-            self.pending.pop(number, None)
+    def drop(self, number: int) -> None:
+        """Forget a block that need not be sent any more."""
+        self.pending.pop(number, None)
 
     def flush(self) -> list[int]:
         """Send as many blocks as there are slots; return their numbers."""
@@ -191,6 +212,11 @@ class Outlet:
                 del self.pending[number]
                 sent.append(number)
         return sent
+
+    @property
+    def credits(self) -> int:
+        """Return how many blocks could be sent now."""
+        return sum(max(0, receiver.free) for receiver in self._receivers.values())
 
     def _freest(self) -> str | None:
         """Return the receiver with most free slots, None if no one has any."""

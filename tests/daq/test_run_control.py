@@ -9,9 +9,9 @@ from daq.run_control import MOVES, Command, RunState, move
 
 
 def test_the_usual_way():
-    """A run is configured, started, paused, continued, stopped and finished."""
+    """A run is configured, started, paused, resumed, stopped and finished."""
     state = RunState.BOOTED
-    for command in ("configure", "start", "pause", "continue", "stop", "finish"):
+    for command in ("configure", "start", "pause", "resume", "stop", "finish"):
         state = move(state, Command(command))
     assert state is RunState.DONE
 

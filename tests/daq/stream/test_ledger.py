@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from daq.event import EventBatch
 from daq.stream.codec import Block
-from daq.stream.ledger import STATE, Ledger
+from daq.stream.ledger import STATE, Durables, Ledger, Span
 
 PART, WINDOW, LEASE_S = 4, 10, 5.0
 
@@ -36,6 +38,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = Ledger(self.n_blocks, window=WINDOW, lease_s=LEASE_S)
         self.made: set[int] = set()
         self.done: set[int] = set()
+        self.spool = Durables()
 
     @rule()
     def make(self) -> None:
@@ -48,7 +51,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(part=st.integers(0, 7))
     def durable(self, part: int) -> None:
         numbers = range(part * PART, min(part * PART + PART, self.n_blocks))
-        freed = self.ledger.done(numbers.start, len(numbers), [numbers[-1]], 0.0)
+        if numbers.start not in self.spool:
+            self.spool.add(Span(numbers.start, numbers.stop, [numbers[-1]]))
+        freed = self.ledger.durable(self.spool.spans, 0.0)
         assert [b.number for b, _ in freed] == sorted(self.made & set(numbers) - self.done)
         self.done |= set(numbers)
 
@@ -71,6 +76,12 @@ class LedgerMachine(RuleBasedStateMachine):
             sent = self.ledger.with_state(block(number))
             assert sent.notes.get(STATE) == ([number - 1] if number - 1 in self.done else None)
 
+    @invariant()
+    def spans_are_few_and_exact(self) -> None:
+        assert {n for first, end, _ in self.spool.spans for n in range(first, end)} == self.done
+        assert all(one.end < other.first for one, other in pairwise(self.spool.spans))
+        assert [n in self.spool for n in range(self.n_blocks)] == [n in self.done for n in range(self.n_blocks)]
+
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(max_examples=40, stateful_step_count=40)
@@ -79,8 +90,7 @@ TestLedger.settings = settings(max_examples=40, stateful_step_count=40)
 def test_what_was_done_before_is_not_made_again():
     """After a restart with holes in the manifest only the holes are filled."""
     ledger = Ledger(14, window=20, lease_s=LEASE_S)
-    ledger.done(0, 4, None, 0.0)
-    ledger.done(8, 4, None, 0.0)
+    ledger.durable([Span(0, 4, None), Span(8, 12, None)], 0.0)
     assert make_all(ledger) == [4, 5, 6, 7, 12, 13]
 
 
@@ -90,7 +100,7 @@ def test_lease_runs_only_while_nothing_becomes_durable():
     make_all(ledger)
     assert ledger.overdue(LEASE_S) == []
     assert ledger.overdue(LEASE_S + 0.1) == list(range(8))
-    ledger.done(0, 4, None, 4.0)
+    ledger.durable([Span(0, 4, None)], 4.0)
     assert ledger.overdue(LEASE_S + 0.1) == []
     assert ledger.overdue(4.0 + LEASE_S + 0.1) == [4, 5, 6, 7]
     ledger.again(5, 10.0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daq.event import EventBatch
 from daq.stream.codec import Block
 from daq.stream.ledger import STATE
-from daq.stream.node import InOrder
+from daq.stream.loops import InOrder
 
 SPAN = 12
 

@@ -13,7 +13,9 @@ from daq.errors import WireError
 from daq.event import EventBatch
 from daq.stream.codec import Block, Codec
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Grant, Inlet, Outlet, Parcel, Port
+from daq.stream.transport import Again, Grant, Inlet, Outlet, Parcel, Port, seal
+
+KEY = 7
 
 
 class Bench:
@@ -26,12 +28,12 @@ class Bench:
 
     def bind(self) -> Port:
         """Return a listening port."""
-        self.ports.append(Port.bind(self.context, self.endpoint, hwm=100))
+        self.ports.append(Port.bind(self.context, self.endpoint, key=KEY, hwm=100))
         return self.ports[-1]
 
     def connect(self, name: str, peer: str) -> Port:
         """Return a port that is connected."""
-        self.ports.append(Port.connect(self.context, self.endpoint, name=name, peer=peer, hwm=100))
+        self.ports.append(Port.connect(self.context, self.endpoint, name=name, peer=peer, key=KEY, hwm=100))
         assert self.ports[-1].socket.poll(5000, zmq.POLLOUT)
         return self.ports[-1]
 
@@ -194,7 +196,16 @@ def test_damage_is_asked_for_again_with_the_schema(bench: Bench):
 
 @pytest.mark.parametrize(
     "frames",
-    [[], [b""], [b"noise"], [msgspec.msgpack.encode({"type": "nothing"})], [msgspec.msgpack.encode(Again("x"))]],  # type: ignore[arg-type]
+    [
+        [],
+        [b""],
+        [b"noise"],
+        [b"long enough for a checksum"],
+        [msgspec.msgpack.encode(Again())],  # not sealed
+        [seal(Again(), KEY + 1)],  # of another run
+        [seal(Again("x"), KEY)],  # type: ignore[arg-type]
+        [seal({"type": "nothing"}, KEY)],  # type: ignore[arg-type]
+    ],
 )
 def test_messages_that_are_none_of_ours(bench: Bench, frames: list[bytes]):
     """Noise is a WireError that names the peer; the port goes on."""

@@ -15,7 +15,8 @@ from daq.event import EventBatch, Outcome
 from daq.run_directory import RunFile
 from daq.settings import HltSettings, L1Settings, RunSettings, StreamSettings
 from daq.stream.codec import Block, Encoded
-from daq.stream.node import Node, Place, run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.loops import LOST, run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.node import Node, Place
 from daq.stream.nursery import serve
 from daq.stream.supervisor import supervise
 
@@ -37,6 +38,26 @@ def toy_run(n_events: int = 12_000, *, workers: int = 2, **stream: float) -> Run
         stream=StreamSettings(**{**quick, **stream}),
     )
     return RunFile(settings=settings, n_events=n_events, menu_hash=0xD0D0, bit_names={"l1": ("even", "third")})
+
+
+class ToyMaker:
+    """The source of a toy run."""
+
+    def __init__(self, run: RunFile):
+        self.run = run
+
+    def interval_ns(self, number: int) -> tuple[int, int]:
+        """Return the time that a block stands for."""
+        return number * BLOCK_NS, (number + 1) * BLOCK_NS
+
+    def __call__(self, number: int) -> Block:
+        """Return a block."""
+        return make_block(self.run, number)
+
+    def lost(self, number: int) -> Block:
+        """Return a block without its events."""
+        block = self(number)
+        return replace(block, events=EventBatch(0, {}), notes={**block.notes, LOST: True})
 
 
 def make_block(run: RunFile, number: int) -> Block:
@@ -109,7 +130,7 @@ def run_node(place: Place) -> None:
     if os.environ.get("TOY_DAMAGE") == place.role:
         damage_first_copy(node, 10)
     if place.role == "source":
-        run_source(node, lambda number: make_block(node.run, number))
+        run_source(node, ToyMaker(node.run))
     elif place.role == "l1":
         run_ordered_stage(node, l1)
     elif place.role == "hlt":
