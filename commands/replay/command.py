@@ -61,6 +61,7 @@ def replay(inputs: Sequence[Path], options: Options, *, live: bool = False) -> t
             raise InputError("files of users need menus: --config CONFIG", key="--config")
         settings = _settings(options)
         with naming(options.config):
+            _check_engine(options, settings)
             plan = plan_replay(settings, inputs, _out(options, settings), overwrite=options.overwrite, events=ranges)
         return carry_out(plan, options, live=live)
     origin, settings, part_ranges = found
@@ -71,6 +72,7 @@ def replay(inputs: Sequence[Path], options: Options, *, live: bool = False) -> t
     if origin.kind == "run" and out.resolve().is_relative_to(origin.path):
         raise InputError("a run cannot be replayed into itself", file=out, key="--out")
     with naming(options.config or origin.path), Progress("checking") as progress:
+        _check_engine(options, settings)
         plan = plan_recorded(settings, origin, out, overwrite=options.overwrite, events=wanted, progress=progress)
     return carry_out(plan, options, live=live)
 
@@ -108,6 +110,13 @@ def _check_options(options: Options) -> None:
         if options.level != "events":
             raise InputError("trigger words are decided here and now", key="--engine", value=options.engine)
         check_farm(options.scheduler)
+
+
+def _check_engine(options: Options, settings: RunSettings) -> None:
+    if options.engine == "dask":
+        from commands.replay.farm import check_menu
+
+        check_menu(settings)
 
 
 def pace_of(speed: str) -> str:

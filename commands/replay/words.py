@@ -69,7 +69,8 @@ def replay_words(source: RecordedSource, settings: RunSettings, ranges: Ranges =
             words = words_of(now, number.size)
             tally.add(number, bits(rows.prescaled, len(before)), bits(words, len(menu.lines)))
             is_kept = np.isin(rows.outcome, (Outcome.KEPT, Outcome.HLT_REJECTED))
-            accepts.add(number, *(each.any(axis=1, keepdims=True) for each in (rows.prescaled, words)))
+            was, is_now = (np.bitwise_or.reduce(each, axis=1) != 0 for each in (rows.prescaled, words))
+            accepts.add(number, was[:, None], is_now[:, None])
             yield Chunk(
                 process=rows.process,
                 weight=rows.weight.astype(np.float64),
