@@ -125,6 +125,42 @@ def replay(
 
 
 @app.command()
+def cut(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="A run directory, or files of users with --config.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet.")],
+    events: Annotated[str | None, typer.Option("--events", help="Which: A:B (half open), N, or a list.")] = None,
+    block: Annotated[int | None, typer.Option("--block", help="All events of this block of the run.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Of files: run configuration to read them by.")
+    ] = None,
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Of these, write only one that kills the process that decides it.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Cut events out to a file that `darkline replay` decides as they were decided in their run."""
+    from commands.replay.cut import cut as cut_out
+    from commands.replay.events import parse_events
+
+    written = cut_out(
+        inputs, out, ranges=parse_events(events), block=block, config=config, bisect=bisect, overwrite=overwrite,
+        say=say,
+    )  # fmt: skip
+    show(written, as_json, f"{written['events']:,} events in {out}: {written['numbers']}")
+
+
+@app.command(hidden=True)
+def try_cut(file: Annotated[Path, typer.Argument(help="File of `darkline cut`.")]) -> None:
+    """Decide the events of a cut in this process alone; `darkline cut --bisect` sees whether it lives."""
+    from commands.replay.cut import try_cut as decide
+
+    show(decide(file), True, "")
+
+
+@app.command()
 def generate(
     process: Annotated[str, typer.Argument(help="qqbar, tau_pair, mu_pair, gamma_gamma or y4s_bbbar.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .hepmc, .hepmc.gz or .parquet.")],
