@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from commands.rates.text import table_of
 from daq.event import Array, Outcome
 from daq.run_directory import EVENTS, TRIGGER_WORDS, RunFile
 from daq.source.recorded import UNKNOWN, RecordedSource
-from daq.spool import part_path, read_manifest
+from daq.spool import BlockRecord, part_path, read_manifest
 
 Record = dict[str, Any]
 FIRST = 5
@@ -114,95 +115,104 @@ def differences(
 ) -> Record:
     """Compare a replay of recorded events with what was recorded, event by event and line by line.
 
-    L1 lines are compared on the events that are there whole; lines of the HLT on those kept before, its raw bits on
-    those kept before and now, as the spool holds no others.
+    L1 lines are compared on the events that were decided again; lines of the HLT on those kept before, its raw bits on
+    those kept before and now, as the spool holds no others. A cut names no lines of the HLT.
     """
-    recorded = source.origin.run
-    names = [list(each.about["l1"]["lines"]) for each in (recorded, run)]
-    hlt_names = [list(each.about["hlt"]["lines"]) for each in (recorded, run)]
-    l1 = {stage: Tally(*names) for stage in ("raw", "prescaled")}
-    hlt = {stage: Tally(*hlt_names) for stage in ("raw", "prescaled")}
-    outcomes, unseen, words_changed, n_whole = _Outcomes(), 0, 0, 0
-    first_unseen: list[int] = []
+    comparison = _Comparison(source, run)
     records = read_manifest(directory)
-    parts = dict.fromkeys(record.part for record in records)
-    for done, part in enumerate(parts, start=1):
+    n_parts = len({record.part for record in records})
+    for done, (part, members) in enumerate(groupby(records, key=lambda record: record.part), start=1):
         words = pl.read_parquet(part_path(directory, TRIGGER_WORDS, part))
         path = part_path(directory, EVENTS, part)
         spooled = pl.read_parquet(path) if path.exists() else None
         place = 0
-        for record in (each for each in records if each.part == part):
-            rows = source.records.rows(record.first_event, record.n_events)
-            now = words.slice(place, record.n_events)
+        for record in members:
+            comparison.add(record, words.slice(place, record.n_events), spooled)
             place += record.n_events
-            event = now["event"].to_numpy()
-            outcome = now["outcome"].to_numpy()
-            after = [_packed(now, label, len(names[1])) for label in ("l1_raw_word", "l1_word")]
-            outcomes.add(event, rows.outcome, outcome)
-            silent = (rows.outcome == Outcome.L1_REJECTED) & (outcome == Outcome.L1_REJECTED)
-            newly = np.flatnonzero(silent & after[1].any(axis=1))
-            unseen += newly.size
-            first_unseen += event[newly][: FIRST - len(first_unseen)].tolist()
-            is_known = rows.outcome != UNKNOWN
-            if names[0] == names[1]:
-                other = (rows.raw != after[0]).any(axis=1) | (rows.prescaled != after[1]).any(axis=1)
-                words_changed += int((other & is_known).sum())
-            whole = (rows.events["event"] - np.uint64(record.first_event)).astype(np.int64)
-            n_whole += whole.size
-            whole = whole[is_known[whole]]
-            for tally, was, is_now in zip(l1.values(), (rows.raw, rows.prescaled), after, strict=True):
-                tally.add(event[whole], bits(was[whole], len(names[0])), bits(is_now[whole], len(names[1])))
-            if source.origin.kind == "run":
-                _compare_hlt(hlt, hlt_names, source, rows.events["event"], spooled)
-        progress(done, len(parts))
-    lines = [row for stage, tally in l1.items() for row in tally.rows("l1", stage)]
-    if source.origin.kind == "run":
-        lines += [row for stage, tally in hlt.items() for row in tally.rows("hlt", stage)]
-    changes = outcomes.changes()
-    is_same = not (
-        unseen
-        or words_changed
-        or names[0] != names[1]
-        or hlt_names[0] != hlt_names[1]
-        or any(change["before"] != "unknown" for change in changes)
-        or any(row["gained"] or row["lost"] for row in lines)
-    )
-    return {
-        "of": source.origin.path,
-        "events": sum(record.n_events for record in records),
-        "decided_again": n_whole,
-        "no_difference": is_same,
-        "which": "kept",
-        "kept": outcomes.kept(),
-        "outcomes": changes,
-        "l1_words_changed": words_changed if names[0] == names[1] else None,
-        "l1_would_accept": {"events": unseen, "first": first_unseen},
-        "lines": lines,
-    }
+        progress(done, n_parts)
+    return comparison.record()
 
 
-def _compare_hlt(
-    hlt: dict[str, Tally],
-    names: list[list[str]],
-    source: RecordedSource,
-    event: Array,
-    spooled: pl.DataFrame | None,
-) -> None:
-    """Compare the bits of the HLT on these events, which were all kept."""
-    if not event.size:
-        return
-    before = source.records.spooled(int(event[0]), int(event[-1]) + 1)
-    now = spooled.filter(pl.col("event").is_between(event[0], event[-1])) if spooled is not None else None
-    place = np.zeros(0, dtype=np.int64)
-    if now is not None:
-        place = np.searchsorted(event, now["event"].to_numpy())
-    for stage, prefix in (("raw", "hlt_raw_"), ("prescaled", "hlt_")):
-        was = before.select([f"{prefix}{name}" for name in names[0]]).to_numpy()
-        is_now = np.zeros((event.size, len(names[1])), dtype=np.bool_)
-        if now is not None:
-            is_now[place] = now.select([f"{prefix}{name}" for name in names[1]]).to_numpy()
-        chosen = place if stage == "raw" else slice(None)
-        hlt[stage].add(event[chosen], was[chosen], is_now[chosen])
+class _Comparison:
+    """What is compared of a run, block by block."""
+
+    def __init__(self, source: RecordedSource, run: RunFile):
+        runs = source.origin.run, run
+        self._source = source
+        self._l1_names = [list(each.about["l1"]["lines"]) for each in runs]
+        self._hlt_names = [list(each.about["hlt"]["lines"]) for each in runs]
+        self._l1 = {stage: Tally(*self._l1_names) for stage in ("raw", "prescaled")}
+        self._hlt = {stage: Tally(*self._hlt_names) for stage in ("raw", "prescaled")}
+        self._has_hlt = source.origin.kind == "run"
+        self._outcomes = _Outcomes()
+        self._events = self._again = self._known = self._words_changed = self._unseen = 0
+        self._first_unseen: list[int] = []
+
+    def add(self, record: BlockRecord, words: pl.DataFrame, spooled: pl.DataFrame | None) -> None:
+        """Compare a block: its trigger words now, and the events of its part that are kept now."""
+        rows = self._source.records.rows(record.first_event, record.n_events)
+        event, outcome = words["event"].to_numpy(), words["outcome"].to_numpy()
+        raw, prescaled = (_packed(words, label, len(self._l1_names[1])) for label in ("l1_raw_word", "l1_word"))
+        is_known = rows.outcome != UNKNOWN
+        again = (rows.events["event"] - np.uint64(record.first_event)).astype(np.int64)
+        self._events += event.size
+        self._known += int(is_known.sum())
+        self._again += again.size
+        self._outcomes.add(event, rows.outcome, outcome)
+        rejected = (rows.outcome == Outcome.L1_REJECTED) & (outcome == Outcome.L1_REJECTED)
+        unseen = event[rejected & (np.bitwise_or.reduce(prescaled, axis=1) != 0)]
+        self._unseen += unseen.size
+        self._first_unseen += unseen[: FIRST - len(self._first_unseen)].tolist()
+        if self._l1_names[0] == self._l1_names[1]:
+            changed = (rows.raw != raw) | (rows.prescaled != prescaled)
+            self._words_changed += int((changed.any(axis=1) & is_known).sum())
+        both = again[is_known[again]]
+        before, now = self._l1_names
+        for tally, was, is_now in zip(self._l1.values(), (rows.raw, rows.prescaled), (raw, prescaled), strict=True):
+            tally.add(event[both], bits(was[both], len(before)), bits(is_now[both], len(now)))
+        if self._has_hlt and again.size:
+            self._add_hlt(rows.events["event"], spooled)
+
+    def _add_hlt(self, event: Array, spooled: pl.DataFrame | None) -> None:
+        before = self._source.records.spooled(int(event[0]), int(event[-1]) + 1)
+        place, now = np.zeros(0, dtype=np.int64), None
+        if spooled is not None:
+            now = spooled.filter(pl.col("event").is_between(event[0], event[-1]))
+            place = np.searchsorted(event, now["event"].to_numpy())
+        for stage, prefix in (("raw", "hlt_raw_"), ("prescaled", "hlt_")):
+            was, is_now = (np.zeros((event.size, len(names)), dtype=np.bool_) for names in self._hlt_names)
+            was[:] = before.select([f"{prefix}{name}" for name in self._hlt_names[0]]).to_numpy()
+            if now is not None:
+                is_now[place] = now.select([f"{prefix}{name}" for name in self._hlt_names[1]]).to_numpy()
+            chosen = place if stage == "raw" else np.arange(event.size)
+            self._hlt[stage].add(event[chosen], was[chosen], is_now[chosen])
+
+    def record(self) -> Record:
+        """Return the result as plain types."""
+        lines = [row for stage, tally in self._l1.items() for row in tally.rows("l1", stage)]
+        if self._has_hlt:
+            lines += [row for stage, tally in self._hlt.items() for row in tally.rows("hlt", stage)]
+        changes = self._outcomes.changes()
+        has_same_lines = all(set(names[0]) == set(names[1]) for names in (self._l1_names, self._hlt_names))
+        is_changed = (
+            self._unseen
+            or self._words_changed
+            or any(change["before"] != "unknown" for change in changes)
+            or any(row["gained"] or row["lost"] for row in lines)
+        )
+        return {
+            "of": self._source.origin.path,
+            "events": self._events,
+            "recorded": self._known,
+            "decided_again": self._again,
+            "no_difference": has_same_lines and not is_changed,
+            "which": "kept",
+            "kept": self._outcomes.kept(),
+            "outcomes": changes,
+            "l1_words_changed": self._words_changed if self._l1_names[0] == self._l1_names[1] else None,
+            "l1_would_accept": {"events": self._unseen, "first": self._first_unseen},
+            "lines": lines,
+        }
 
 
 def _packed(words: pl.DataFrame, label: str, n_lines: int) -> Array:
@@ -221,9 +231,9 @@ def bits(words: Array, n_lines: int) -> Array:
 
 def text(record: Record) -> str:
     """Return the differences as a table; lines without one are left out."""
-    head = (
-        f"differences to {record['of']}, {record['events']:,} events, {record['decided_again']:,} of them there whole"
-    )
+    head = f"differences to {record['of']}, {record['events']:,} events, {record['decided_again']:,} decided again"
+    if not record["recorded"]:
+        return f"{head}: nothing is recorded of them to compare with"
     if record["no_difference"]:
         return f"{head}: no difference"
     kept = record["kept"]

@@ -100,6 +100,7 @@ def replay_words(source: RecordedSource, settings: RunSettings, ranges: Ranges =
         "differences": {
             "of": source.origin.path,
             "events": counted.n_events,
+            "recorded": counted.n_events,
             "decided_again": counted.n_events,
             "no_difference": not any(row["gained"] or row["lost"] for row in rows),
             "kept": {

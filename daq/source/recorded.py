@@ -194,7 +194,7 @@ class RecordedSource:
             "all.l1_words": rows.prescaled,
             "all.section": (times // self._section_ns).astype(np.uint32),
         }
-        return rows.events, tables, {"dead": self.records.dead(first, count)}
+        return rows.events, tables, {"dead": self.records.dead(first, self.interval_ns(first, count), self._section_ns)}
 
     def block(self, first: int, count: int) -> EventBatch:
         """Return ``count`` events from ``first``; raise `InputError` if they are not all there whole."""
@@ -249,18 +249,23 @@ class _Run:
         """Return what is recorded of a range of events, which is in one block."""
         return self._slice(self._block_of(first).part, first, count)
 
-    def dead(self, first: int, count: int) -> dict[str, list[int]]:
-        """Return the dead time that was noted, rows by section; of a part of a block its share by events."""
+    def dead(self, first: int, span: tuple[int, int], section_ns: int) -> dict[str, list[int]]:
+        """Return the dead time that was noted of a block, rows by section; of a part of it, by its time, the share.
+
+        Approximate for a part of a block: its dead time is spread evenly over what the block has of a section.
+        """
         record = self._block_of(first)
         named = {n: v for n, v in record.sections.items() if n == "section" or n.startswith("dead_ns_")}
-        if count == record.n_events or not named:
+        if span == (record.begin_ns, record.end_ns):
             return named
-        low, high = first - record.first_event, first - record.first_event + count
-
-        def share(value: int) -> int:  # rounded so that the shares of a block add up to the whole
-            return value * high // record.n_events - value * low // record.n_events
-
-        return {n: v if n == "section" else [share(each) for each in v] for n, v in named.items()}
+        for i, section in enumerate(named.get("section", [])):
+            begin, end = max(record.begin_ns, section * section_ns), min(record.end_ns, (section + 1) * section_ns)
+            low, high = (min(max(edge, begin), end) - begin for edge in span)
+            for name in named.keys() - {"section"}:  # rounded so that the shares of a block add up to the whole
+                whole = record.sections[name][i]
+                share = whole * high // (end - begin) - whole * low // (end - begin)
+                named[name] = [*named[name][:i], share, *named[name][i + 1 :]]
+        return named
 
     def spooled(self, begin: int, end: int) -> pl.DataFrame:
         """Return what was decided about the kept events of a block from number ``begin`` to ``end``, a bit a column."""
@@ -334,7 +339,7 @@ class _Cut:
         outcome, process, weight, raw, prescaled = (column[low : low + count] for column in self._columns)
         return Rows(first, self._events.take(np.arange(low, low + count)), outcome, process, weight, raw, prescaled)
 
-    def dead(self, _first: int, _count: int) -> dict[str, list[int]]:
+    def dead(self, _first: int, _span: tuple[int, int], _section_ns: int) -> dict[str, list[int]]:
         """Return no dead time: single events have none."""
         return {}
 
