@@ -103,9 +103,8 @@ def replay_words(source: RecordedSource, settings: RunSettings, ranges: Ranges =
             "recorded": counted.n_events,
             "decided_again": counted.n_events,
             "no_difference": not any(row["gained"] or row["lost"] for row in rows),
-            "kept": {
-                name: accepted[name] for name in ("before", "now", "gained", "lost", "first_gained", "first_lost")
-            },
+            "which": "accepted",
+            "kept": {name: value for name, value in accepted.items() if name not in ("level", "stage", "line")},
             "outcomes": [],
             "l1_would_accept": {"events": 0, "first": []},
             "lines": rows,
