@@ -37,11 +37,12 @@ class EventError(InputError):
 class WireError(DarklineError):
     """A frame does not check out; the text names peer, block and field.
 
-    ``block`` is the number of the block if the frame can be trusted that far, else None.
+    ``block`` is the number of the block if the frame can be trusted that far, else None. ``foreign`` says that the
+    frame is whole, but belongs to another run or event model: no damage, a peer that has no business here.
     """
 
-    def __init__(self, text: str, *, block: int | None = None):
-        self.block = block
+    def __init__(self, text: str, *, block: int | None = None, peer: str = "", foreign: bool = False):
+        self.block, self.peer, self.foreign = block, peer, foreign
         super().__init__(text)
 
 

@@ -29,6 +29,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("darkline_busy_seconds", "counter", "Time spent on blocks.", "busy_ns", 1e-9),
     Metric("darkline_cpu_seconds", "counter", "CPU time of the process.", "cpu_ns", 1e-9),
     Metric("darkline_wire_errors", "counter", "Frames that did not check out.", "wire_errors"),
+    Metric("darkline_refused", "counter", "Messages of barred peers, and peers that were not let in.", "refused"),
     Metric("darkline_resends", "counter", "Blocks sent once more by the source.", "resends"),
     Metric("darkline_lost_blocks", "counter", "Blocks whose collisions could not be handed over.", "lost_blocks"),
     Metric("darkline_disk_errors", "counter", "Times that a part could not be stored.", "disk_errors"),

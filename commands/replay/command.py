@@ -77,7 +77,7 @@ def replay(inputs: Sequence[Path], options: Options, *, live: bool = False) -> t
     return carry_out(plan, options, live=live)
 
 
-def carry_out(plan: chain.Plan, options: Options, *, live: bool = False) -> tuple[Record, str]:
+def carry_out(plan: chain.Plan, options: Options, *, live: bool = False, hold: bool = False) -> tuple[Record, str]:
     """See a planned replay through; of recorded events, write and show what is decided otherwise than it was."""
     if options.engine == "dask":
         from commands.replay.farm import carry_out_on_farm
@@ -85,7 +85,7 @@ def carry_out(plan: chain.Plan, options: Options, *, live: bool = False) -> tupl
         summary = carry_out_on_farm(plan, scheduler=options.scheduler, workers=plan.run.settings.workers)
     else:
         with RunView(live=live) as view:
-            summary = chain.carry_out(plan, on_status=view.update)
+            summary = chain.carry_out(plan, on_status=view.update, hold=hold)
     said = closing(summary, plan.directory)
     if not isinstance(plan.source, RecordedSource):
         return summary, said
@@ -132,15 +132,11 @@ def pace_of(speed: str) -> str:
 
 def _settings(options: Options, recorded: RunSettings | None = None, file: Path = Path()) -> RunSettings:
     """Return the settings of the replay: of the configuration, or those that the run had."""
-    given: Record = {"seed": options.seed, "workers": options.workers}
+    pace = None if options.speed is None else pace_of(options.speed)
     if options.config is not None:
-        file, settings = options.config, chain.load_run(options.config)
-    else:
-        assert recorded is not None
-        settings = recorded
-    if options.speed is not None:
-        given["stream"] = settings.stream.model_dump() | {"pace": pace_of(options.speed)}
-    return chain.override(settings, file, **given)
+        return chain.load_run(options.config, pace=pace, seed=options.seed, workers=options.workers)
+    assert recorded is not None
+    return chain.override(recorded, file, pace=pace, seed=options.seed, workers=options.workers)
 
 
 def _out(options: Options, settings: RunSettings) -> Path:

@@ -14,6 +14,8 @@ from daq.settings import RunSettings, SourceSettings, read_json
 from daq.source.recorded import CUT, Origin, RecordedSource
 from daq.source.replay import ReplaySource, stage
 
+_FOREVER_S = 1e9  # recorded events are not lost to a chain that is slower than their pace: it lags
+
 
 def plan_replay(
     settings: RunSettings,
@@ -60,7 +62,9 @@ def plan_recorded(
             "run": clock.run,
             "beam": settings.beam.model_copy(update=of_clock),
             "source": SourceSettings(kind="replay"),
-            "stream": settings.stream.model_copy(update={"block_events": recorded.stream.block_events}),
+            "stream": settings.stream.model_copy(
+                update={"block_events": recorded.stream.block_events, "lag_s": _FOREVER_S}
+            ),
         }
     )
 

@@ -23,7 +23,7 @@ from triggers.bits import planes_of, words_of
 from triggers.emulator import L1Emulator
 from triggers.gdl.menu import L1Menu
 
-_DEAD = (Outcome.L1_DEAD_SPACING, Outcome.L1_DEAD_BUFFER, Outcome.L1_DEAD_INJECTION)
+_DEAD = tuple(outcome for outcome in Outcome if outcome.name.startswith("L1_DEAD_"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ blocks of this same form, which `as_received` gives.
 from __future__ import annotations
 
 import math
+import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
@@ -36,6 +37,11 @@ MAGIC = b"DKLN"
 VERSION = 1
 ALIGN = 64
 MAX_BODY_BYTES = 1 << 30  # a thousand times a usual block: beyond it a length is a mistake, not a block
+MAX_NOTES_BYTES = 1 << 20
+MAX_SCHEMA_BYTES = 1 << 16
+MAX_SECTIONS = 512
+MAX_ROW_BYTES = 1 << 16
+MAX_SCHEMAS = 16  # remembered at a time: a run has one for each stage
 
 HEADER = struct.Struct("<4sHHIIQQQQIIIIQ")
 """magic, version, attempt, run, arrays, block, first event, schema hash, menu hash, events, alive, notes bytes,
@@ -115,10 +121,13 @@ def run_key(run: int, menu_hash: int) -> int:
 
 
 class Codec:
-    """Turns the blocks of one run into bytes and back; remembers the schemas that peers have sent."""
+    """Turns the blocks of one run into bytes and back; remembers the schemas that peers have sent.
 
-    def __init__(self, *, run: int, menu_hash: int):
-        self.run, self.menu_hash = run, menu_hash
+    ``contract`` raises `ValueError` for a block that is whole but cannot be one of the run (`daq.stream.contract`).
+    """
+
+    def __init__(self, *, run: int, menu_hash: int, contract: Callable[[Block], None] = lambda block: None):
+        self.run, self.menu_hash, self.contract = run, menu_hash, contract
         self._schemas: dict[int, tuple[Section, ...]] = {}
 
     def encode(self, block: Block) -> Encoded:
@@ -153,22 +162,25 @@ class Codec:
         ------
         WireError
             If anything does not check out: frames missing, magic, version, length, checksum, run, menu, a schema that
-            is unknown or not ours, rows that do not fill the body, offsets that run backwards.
+            is unknown or not ours, rows that do not fill the body, offsets that run backwards, notes that are none,
+            and whatever the contract of the run says.
         """
         if len(frames) not in (3, 4):
-            raise WireError(f"{peer}: a block has 3 or 4 frames, this has {len(frames)}")
+            raise WireError(f"{peer}: a block has 3 or 4 frames, this has {len(frames)}", peer=peer)
         header, body, trailer = (memoryview(frame) for frame in frames[:3])
         if len(header) != HEADER.size:
-            raise WireError(f"{peer}: header has {len(header)} bytes, must have {HEADER.size}")
+            raise WireError(f"{peer}: header has {len(header)} bytes, must have {HEADER.size}", peer=peer)
         head = _Head(*HEADER.unpack(header))
+        damage = f"{peer}: block {head.number}"  # as far as it can be read: nobody acts on this number
         if head.magic != MAGIC:
-            raise WireError(f"{peer}: magic {head.magic!r}, must be {MAGIC!r}")
+            raise WireError(f"{peer}: magic {head.magic!r}, must be {MAGIC!r}", peer=peer)
         if head.version != VERSION:
-            raise WireError(f"{peer}: wire version {head.version}, must be {VERSION}")
+            raise WireError(f"{peer}: wire version {head.version}, must be {VERSION}", peer=peer)
         if head.body_bytes != len(body) or not 0 < len(body) <= MAX_BODY_BYTES:
-            raise WireError(f"{peer}: block {head.number}: body has {len(body)} bytes, header says {head.body_bytes}")
+            rule = f"body has {len(body)} bytes, header says {head.body_bytes}, the most is {MAX_BODY_BYTES}"
+            raise WireError(f"{damage}: {rule}", peer=peer)
         if _checksum(header, body) != bytes(trailer):
-            raise WireError(f"{peer}: block {head.number}: checksum differs")
+            raise WireError(f"{damage}: checksum differs", peer=peer)
         return _Decoder(self, head, peer).decode(body, frames[3] if len(frames) == 4 else None)
 
     def sections(self, schema_hash: int) -> tuple[Section, ...] | None:
@@ -177,14 +189,21 @@ class Codec:
 
     def learn(self, schema_hash: int, schema: Any) -> None:
         """Remember a schema; raise `ValueError` if it is damaged, or not that of our event model."""
+        if len(schema) > MAX_SCHEMA_BYTES:
+            raise ValueError(f"schema has {len(schema)} bytes, the most is {MAX_SCHEMA_BYTES}")
         if xxhash.xxh3_64_intdigest(schema) != schema_hash:
             raise ValueError("schema does not have the hash in the header")
         if schema_hash in self._schemas:
             return
         named = msgspec.msgpack.decode(schema, type=list[tuple[str, str, tuple[int, ...]]])
-        sections = tuple(Section(name, _plain_dtype(dtype), _row_shape(shape)) for name, dtype, shape in named)
+        if len(named) > MAX_SECTIONS:
+            raise ValueError(f"schema has {len(named)} arrays, the most is {MAX_SECTIONS}")
+        sections = tuple(Section(name, _plain_dtype(dtype), shape) for name, dtype, shape in named)
         if sections[: len(_EVENT_SECTIONS)] != _EVENT_SECTIONS:
             raise ValueError("schema does not begin with the arrays of our event model")
+        _check_tables(sections[len(_EVENT_SECTIONS) :])
+        while len(self._schemas) >= MAX_SCHEMAS:
+            del self._schemas[next(iter(self._schemas))]
         self._schemas[schema_hash] = sections
 
 
@@ -213,15 +232,20 @@ class _Decoder:
     def __init__(self, codec: Codec, head: _Head, peer: str):
         self.codec, self.head, self.peer = codec, head, peer
 
-    def _error(self, rule: str) -> WireError:
-        return WireError(f"{self.peer}: block {self.head.number}: {rule}", block=self.head.number)
+    def _error(self, rule: str, *, foreign: bool = False) -> WireError:
+        text = f"{self.peer}: block {self.head.number}: {rule}"
+        return WireError(text, block=self.head.number, peer=self.peer, foreign=foreign)
 
     def decode(self, body: memoryview, schema: Any) -> Block:
         head = self.head
         if head.run != self.codec.run:
-            raise self._error(f"run {head.run}, must be {self.codec.run}")
+            raise self._error(f"run {head.run}, must be {self.codec.run}", foreign=True)
         if head.menu_hash != self.codec.menu_hash:
-            raise self._error(f"menu {head.menu_hash:016x}, must be {self.codec.menu_hash:016x}")
+            raise self._error(f"menu {head.menu_hash:016x}, must be {self.codec.menu_hash:016x}", foreign=True)
+        if head.reserved != 0:
+            raise self._error(f"reserved field is {head.reserved}, must be 0")
+        if head.notes_bytes > MAX_NOTES_BYTES:
+            raise self._error(f"notes have {head.notes_bytes} bytes, the most is {MAX_NOTES_BYTES}")
         if head.n_alive > head.n_events:
             raise self._error(f"{head.n_alive} events alive of {head.n_events}")
         sections = self._sections(schema)
@@ -236,14 +260,19 @@ class _Decoder:
             events = EventBatch(head.n_alive, dict(zip(LAYOUT, arrays, strict=False)))
         except EventError as error:
             raise self._error(str(error)) from None
-        return Block(head.number, head.first_event, head.n_events, events, tables, notes, head.attempt)
+        block = Block(head.number, head.first_event, head.n_events, events, tables, notes, head.attempt)
+        try:
+            self.codec.contract(block)
+        except ValueError as error:
+            raise self._error(str(error)) from None
+        return block
 
     def _sections(self, schema: Any) -> tuple[Section, ...]:
         head = self.head
         try:
             if schema is not None:
                 self.codec.learn(head.schema_hash, memoryview(schema))
-        except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        except _UNREADABLE as error:
             raise self._error(str(error)) from None
         sections = self.codec.sections(head.schema_hash)
         if sections is None:
@@ -267,9 +296,12 @@ class _Decoder:
         ]
         try:
             at = offsets[-2]
-            notes = msgspec.msgpack.decode(body[at : at + self.head.notes_bytes].data, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+            notes = _notes.decode(body[at : at + self.head.notes_bytes].data)
+        except _UNREADABLE as error:
             raise self._error(f"notes: {error}") from None
+        for section, array in zip(sections, arrays, strict=True):
+            if section.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+                raise self._error(f"array {section.name!r}: a truth value that is neither 0 nor 1")
         return arrays, notes
 
 
@@ -289,17 +321,35 @@ def _checksum(header: Any, body: Any) -> bytes:
     return TRAILER.pack(digest.intdigest())
 
 
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises for bytes of strangers: not its own, text that is not UTF-8, nesting without end."""
+
+
+def _no_extension(code: int, _: memoryview) -> None:
+    raise ValueError(f"extension type {code}")
+
+
+_notes = msgspec.msgpack.Decoder(dict[str, Any], ext_hook=_no_extension)
+_DTYPES: dict[str, np.dtype[Any]] = {np.dtype(code).str: np.dtype(code) for code in ("?", *"bBhHiIlLfd")}
+_TABLE = re.compile(r"(all|kept)\.[a-z0-9_]{1,64}")
+
+
 def _plain_dtype(text: str) -> np.dtype[Any]:
-    dtype = np.dtype(text)
-    if dtype.kind not in "biuf":
-        raise ValueError(f"array of type {text!r}: only numbers travel")
-    return dtype
+    if text not in _DTYPES:  # never ask numpy what else it could mean
+        raise ValueError(f"array of type {text[:40]!r}: only numbers of this machine's order travel")
+    return _DTYPES[text]
 
 
-def _row_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    if any(extent < 1 for extent in shape):
-        raise ValueError(f"rows of shape {shape}: every extent must be at least 1")
-    return shape
+def _check_tables(tables: Sequence[Section]) -> None:
+    if len({table.name for table in tables}) != len(tables):
+        raise ValueError("schema names a table twice")
+    for table in tables:
+        if not _TABLE.fullmatch(table.name):
+            raise ValueError(f"table {table.name[:80]!r}: must be named all.<name> or kept.<name>")
+        if any(extent < 1 for extent in table.row_shape) or len(table.row_shape) > 4:
+            raise ValueError(f"rows of shape {table.row_shape[:9]}: at most 4 extents, each at least 1")
+        if table.row_bytes > MAX_ROW_BYTES:
+            raise ValueError(f"table {table.name!r}: rows of {table.row_bytes} bytes, the most is {MAX_ROW_BYTES}")
 
 
 def _as_bytes(body: memoryview) -> Array:

@@ -6,20 +6,22 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import zmq
 
 from daq.errors import WireError
 from daq.run_directory import open_log, read_run
 from daq.stream.codec import Block, Codec, run_key
+from daq.stream.contract import Contract, check_durable
+from daq.stream.frames import write_frame
 from daq.stream.statistics import Statistics
-from daq.stream.transport import HEARTBEAT_S, Delivery, Inlet, Outlet, Port
+from daq.stream.transport import HEARTBEAT_S, Delivery, Durable, Inlet, Outlet, Port
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ class Node:
         self.statistics = Statistics(place.statistics)
         self.statistics.begin()
         self.log = open_log(place.run_directory, place.name)
-        self.codec = Codec(run=self.run.settings.run, menu_hash=self.run.menu_hash)
+        self.codec = Codec(run=self.run.settings.run, menu_hash=self.run.menu_hash, contract=self._contract())
         self._key = run_key(self.run.settings.run, self.run.menu_hash)
+        self._errors: Counter[str] = Counter()
         self.metrics_url = ""
         self._context: zmq.Context[Any] = zmq.Context()
         self._status: zmq.Socket[bytes] = self._context.socket(zmq.PUB)
@@ -65,6 +68,10 @@ class Node:
         self._status.connect(place.endpoint("status"))
         self._born_s = self._report_s = time.monotonic()
         self._beat_s = 0.0
+
+    def _contract(self) -> Callable[[Block], None]:
+        upstream = {"l1": "source", "hlt": "l1", "spool": "hlt"}
+        return Contract(self.run, sender=upstream.get(self.place.role, "source"))
 
     def bind(self) -> Port:
         """Listen at the endpoint of this role."""
@@ -118,7 +125,7 @@ class Node:
             "statistics": self.statistics.snapshot(),
             **facts,
         }
-        self._status.send(msgspec.msgpack.encode(frame), zmq.NOBLOCK)
+        self._status.send(write_frame(frame), zmq.NOBLOCK)
 
     @contextmanager
     def at_work(self, number: int, events: int) -> Iterator[None]:
@@ -143,12 +150,24 @@ class Node:
         """Yield what receivers say; what is no message is counted."""
         while True:
             try:
-                yield from outlet.receive()
+                for delivery in outlet.receive():
+                    if isinstance(delivery.message, Durable):
+                        self._check_durable(outlet, delivery.peer, delivery.message)
+                    yield delivery
             except WireError as error:
                 self._note(error)
             else:
                 return
 
+    def _check_durable(self, outlet: Outlet, peer: str, message: Durable) -> None:
+        try:
+            check_durable(self.run, message.spans)
+        except ValueError as error:
+            raise outlet.port.accuse(peer, str(error)) from None
+
     def _note(self, error: WireError) -> None:
         self.statistics["wire_errors"] += 1
-        self.log.warning("wire error", error=str(error))
+        self._errors[error.peer] += 1
+        count = self._errors[error.peer]
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th, ...: nobody can fill the disk with his errors
+            self.log.warning("wire error", error=str(error), peer=error.peer, errors=count)

@@ -37,6 +37,7 @@ COUNTERS: tuple[Counter, ...] = (
     Counter("busy_ns", "time spent on blocks [ns]"),
     Counter("cpu_ns", "CPU time of the whole process [ns]"),
     Counter("wire_errors", "frames that did not check out"),
+    Counter("refused", "messages of barred peers dropped unread, and peers that were not let in"),
     Counter("resends", "blocks sent once more by the source"),
     Counter("lost_blocks", "blocks whose collisions the source could not hand over in time"),
     Counter("disk_errors", "times that a part could not be stored"),

@@ -21,17 +21,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import zmq
 
-from daq.errors import InputError, RunAborted, RunError
+from daq.errors import InputError, RunAborted, RunError, WireError
 from daq.run_control import Command, RunState, move
 from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
 from daq.settings import read_json
 from daq.spool import read_manifest
 from daq.stream.codec import run_key
 from daq.stream.control import Counter
+from daq.stream.frames import MAX_FRAME_BYTES, read_frame
 from daq.stream.health import Pulse, stalled_stage
 from daq.stream.node import Place
 from daq.stream.nursery import Nursery
@@ -40,6 +40,7 @@ from daq.stream.transport import Conduct, Port
 from daq.summary import DeliveredFb, finalise
 
 _PATIENCE_S = 2.0  # for a process to end after SIGTERM
+_MOST_FRAMES = 1000  # taken in at a time: a flood of them must not hold up the supervisor
 _DEADLY = 3  # deaths at one block that can't be chance
 _STALL_S = 5.0  # without a block done before it is said who holds up the run
 _AWAKE_S = 2.0  # a turn that takes longer was spent asleep
@@ -182,7 +183,7 @@ class _Supervisor:
         self._hold, self._stop_asked = hold, False
         self._status_s = self._turn_s = 0.0
         self._blocks_done, self._progress_s, self._stalled = 0, time.monotonic(), ""
-        self._status_errors = 0
+        self._status_errors = self._bad_frames = 0
         self._durable_before = sum(record.n_events for record in read_manifest(directory))
         self._deaths_at: Tally[int] = Tally()
         self._nursery: Nursery | None = None
@@ -194,6 +195,7 @@ class _Supervisor:
         self._context: zmq.Context[Any] = zmq.Context()
         self._frames: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
         self._frames.setsockopt(zmq.SUBSCRIBE, b"")
+        self._frames.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         self._frames.bind(places[0].endpoint("status"))
         self._to_source = Port.connect(
             self._context,
@@ -289,10 +291,16 @@ class _Supervisor:
 
     def _take_frames(self) -> None:
         now = time.monotonic()
-        while self._frames.poll(0):
-            frame = msgspec.msgpack.decode(self._frames.recv())
-            process = self.processes[f"{frame['role']}-{frame['slot']}"]
-            if frame["pid"] == process.pid:  # else it is the last word of one that is dead
+        for _ in range(_MOST_FRAMES):
+            if not self._frames.poll(0):
+                break
+            try:
+                name, frame = read_frame(self._frames.recv())
+            except WireError as error:
+                self._note_bad_frame(error)
+                continue
+            process = self.processes.get(name)
+            if process is not None and frame["pid"] == process.pid:  # else the last word of one that is dead
                 if process is self.source and not process.frame:
                     self._status_s = 0.0  # a new source: tell it at once how things shall be
                 process.pulse.spoke(frame, now)
@@ -317,6 +325,11 @@ class _Supervisor:
                 "source",
                 Conduct(paused=self.state is RunState.PAUSED, stopping=self.state is RunState.DRAINING),
             )
+
+    def _note_bad_frame(self, error: WireError) -> None:
+        self._bad_frames += 1
+        if self._bad_frames & (self._bad_frames - 1) == 0:  # the 1st, 2nd, 4th, ...: a flood does not fill the disk
+            self.log.warning("wire error", error=str(error), errors=self._bad_frames)
 
     def _end(self) -> None:
         """End all processes, the nursery last."""
@@ -512,7 +525,8 @@ class _Supervisor:
             "hung": sum(process.hung for process in processes),
             "retries": self.source.statistics["resends"],
             "duplicates": self.processes["spool-0"].statistics["duplicates"],
-            "wire_errors": sum(process.statistics["wire_errors"] for process in processes),
+            "wire_errors": sum(process.statistics["wire_errors"] for process in processes) + self._bad_frames,
+            "refused": sum(process.statistics["refused"] for process in processes),
             "disk_errors": self.processes["spool-0"].statistics["disk_errors"],
             "lost_blocks": self.source.statistics["lost_blocks"],
             "latency_s": {

@@ -1,23 +1,27 @@
 """How blocks and control messages pass between processes: ROUTER/DEALER sockets with grants.
 
 Blocks flow down through an `Outlet` into an `Inlet`; which of the two binds does not matter. The inlet *grants*: it
-announces its session, the epoch of the sender that it has seen, how many blocks of that epoch it has finished, and how
-many it will hold at a time (slots). It does so on every change and as a heartbeat. The outlet may send to a session
+announces its session, the epoch of the sender that it has seen, up to which block of that epoch it has finished, and
+how many it will hold at a time (slots). It does so on every change and as a heartbeat. The outlet may send to a session
 while ``sent - finished < slots``. A grant says how things are, not what changed: one that is lost, late or doubled
 does no harm. A restarted receiver has a new session, a restarted sender a new epoch; both begin at zero without a
 handshake. A block that was addressed to another session is dropped.
 
-So no queue grows beyond its grants. Nothing here retries: a sender that sees a new session of a receiver knows that
-what it had sent to the old one may be lost, and says `Again` up the stream, to the source that owns all blocks.
+So no queue grows beyond its grants. Nothing here retries, but every loss becomes known. The outlet numbers what it
+sends to a session; a connection keeps the order, so the inlet sees a gap when one broke, and says what is `Lost`. That
+nothing came after the gap shows too: the outlet answers a grant without progress with a `Mark`, the number that it
+sent last. A receiver with a new session has lost all that was sent to the old one, and one that cannot be reached any
+more all that it has not finished. Each loss becomes an `Again` up the stream, to the source that owns all blocks.
 """
 
 from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import xxhash
@@ -26,11 +30,17 @@ import zmq
 from daq.errors import WireError
 from daq.stream.codec import MAX_BODY_BYTES, Block, Codec
 from daq.stream.ledger import Span
+from daq.stream.peers import SPEAKERS, Standing, name_of, role_of
 from daq.stream.statistics import Statistics
 
 HEARTBEAT_S = 0.2
 _RECONNECT_MS = 10
 _LINGER_MS = 200
+_PROBE_S = 1.0  # how long a receiver that holds blocks may be silent before it is seen to whether it is there
+_MOST_AT_ONCE = 1000  # messages that are taken in before the process looks at something else
+
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Slots = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True):
@@ -40,23 +50,40 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
 class Grant(msgspec.Struct, tag="grant", frozen=True):
     """Receiver to sender: how many blocks I may be sent."""
 
-    session: int
-    epoch: int
-    finished: int
-    slots: int
+    session: _Id
+    epoch: _Id
+    finished: _Id
+    slots: _Slots
 
 
 class Parcel(msgspec.Struct, tag="parcel", frozen=True):
-    """Sender to receiver: the frames of a block follow."""
+    """Sender to receiver: the frames of a block follow; it is the ``serial``-th of the epoch to this session."""
 
-    session: int
-    epoch: int
+    session: _Id
+    epoch: _Id
+    serial: _Id
+
+
+class Mark(msgspec.Struct, tag="mark", frozen=True):
+    """Sender to receiver: this is the serial of the last block that I sent to you."""
+
+    session: _Id
+    epoch: _Id
+    serial: _Id
+
+
+class Lost(msgspec.Struct, tag="lost", frozen=True):
+    """Receiver to sender: these serials, first to last, did not come, or did not check out."""
+
+    epoch: _Id
+    first: _Id
+    last: _Id
 
 
 class Again(msgspec.Struct, tag="again", frozen=True):
     """Towards the source: send this block, or all that are not done, once more, with the schema."""
 
-    block: int | None = None
+    block: _Id | None = None
 
 
 class Durable(msgspec.Struct, tag="durable", frozen=True):
@@ -73,7 +100,7 @@ class Conduct(msgspec.Struct, tag="conduct", frozen=True):
     """Make no more blocks than it takes to complete the part at hand; not taken back."""
 
 
-Message = Hello | Grant | Parcel | Again | Durable | Conduct
+Message = Hello | Grant | Parcel | Mark | Lost | Again | Durable | Conduct
 _decoder = msgspec.msgpack.Decoder(Message)
 _DIGEST = struct.Struct("<Q")
 
@@ -101,6 +128,20 @@ class Delivery(NamedTuple):
     frames: list[Any]
 
 
+def read_message(peer: str, frames: list[Any], key: int) -> Delivery:
+    """Return what the frames of a peer say; raise `WireError` if it is no message, or not for this peer to say."""
+    if not frames:
+        raise WireError(f"{peer}: empty message", peer=peer)
+    try:
+        message = unseal(frames[0], key)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise WireError(f"{peer}: message: {error}", peer=peer) from None
+    tag = str(message.__struct_config__.tag)
+    if role_of(peer) not in SPEAKERS[tag]:
+        raise WireError(f"{peer}: says {tag!r}, which is not for it to say", peer=peer)
+    return Delivery(peer, message, frames[1:])
+
+
 class Port:
     """One ROUTER (bound) or DEALER (connected) socket; peers go by name, sending and receiving never block."""
 
@@ -108,6 +149,8 @@ class Port:
         self.socket = socket
         self.peer = peer  # the only peer of a DEALER
         self._key = key  # of the run: messages of another one do not check out
+        self.standing = Standing()
+        self.refused = 0  # messages dropped unread
 
     @classmethod
     def bind(cls, context: zmq.Context[Any], endpoint: str, *, key: int, hwm: int) -> Port:
@@ -130,6 +173,13 @@ class Port:
 
     def send(self, peer: str, message: Message, *frames: Any) -> bool:
         """Send, or return False if the peer is not there or its queue is full."""
+        return self._send(peer, message, frames) == 0
+
+    def reaches(self, peer: str, message: Message) -> bool:
+        """Send; return False if there is nobody of that name (a full queue is somebody)."""
+        return self._send(peer, message, ()) != zmq.EHOSTUNREACH
+
+    def _send(self, peer: str, message: Message, frames: Sequence[Any]) -> int:
         parts = [seal(message, self._key), *frames]
         if self.peer is None:
             parts.insert(0, peer.encode())
@@ -137,23 +187,52 @@ class Port:
             self.socket.send_multipart(parts, zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:
             if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
-                return False
+                return int(error.errno)
             raise
-        return True
+        return 0
 
     def receive(self) -> Delivery | None:
         """Return the next message, None if there is none; raise `WireError` if it is not one of ours."""
-        try:
-            frames = [frame.buffer for frame in self.socket.recv_multipart(zmq.NOBLOCK, copy=False)]
-        except zmq.Again:
-            return None
-        peer = self.peer or bytes(frames.pop(0)).decode(errors="replace")
-        if not frames:
-            raise WireError(f"{peer}: empty message")
-        try:
-            return Delivery(peer, unseal(frames[0], self._key), frames[1:])
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise WireError(f"{peer}: message: {error}") from None
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                frames = [frame.buffer for frame in self.socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+            except zmq.Again:
+                return None
+            peer = self._peer(frames)
+            if self.standing.is_barred(peer):
+                self.refused += 1
+                continue
+            try:
+                return read_message(peer, frames, self._key)
+            except WireError as error:
+                self.blame(error)
+                raise
+        return None
+
+    def _peer(self, frames: list[Any]) -> str:
+        if self.peer is not None:
+            return self.peer
+        identity = bytes(frames.pop(0))
+        peer = name_of(identity)
+        if peer is None:
+            raise WireError(f"peer {identity[:40]!r}: no process of a run has this name")
+        return peer
+
+    def blame(self, error: WireError) -> None:
+        """Hold an error against the peer that made it."""
+        if error.peer:
+            self.standing.blame(error.peer, foreign=error.foreign)
+
+    def accuse(self, peer: str, rule: str) -> WireError:
+        """Return the error of a peer that broke a rule, held against it."""
+        error = WireError(f"{peer}: {rule}", peer=peer)
+        self.blame(error)
+        return error
+
+    def take_refused(self) -> int:
+        """Return how many messages were dropped unread since this was last asked."""
+        refused, self.refused = self.refused, 0
+        return refused
 
 
 def _socket(context: zmq.Context[Any], kind: int, hwm: int) -> zmq.Socket[bytes]:
@@ -174,6 +253,8 @@ class _Receiver:
     finished: int = 0
     slots: int = 0
     schemas: set[int] = field(default_factory=set)
+    under_way: dict[int, int] = field(default_factory=dict)  # serial -> block, of those not finished
+    heard_s: float = 0.0
 
     @property
     def free(self) -> int:
@@ -194,6 +275,7 @@ class Outlet:
         self._codec, self._statistics = codec, statistics
         self._epoch = secrets.randbits(63)
         self._receivers: dict[str, _Receiver] = {}
+        self._probe_s = 0.0
 
     def put(self, block: Block) -> None:
         """Take a block to be sent; an older copy of it that still waits is replaced."""
@@ -214,6 +296,11 @@ class Outlet:
         return sent
 
     @property
+    def has_receivers(self) -> bool:
+        """Return whether anybody has ever wanted blocks."""
+        return bool(self._receivers)
+
+    @property
     def credits(self) -> int:
         """Return how many blocks could be sent now."""
         return sum(max(0, receiver.free) for receiver in self._receivers.values())
@@ -227,10 +314,12 @@ class Outlet:
         receiver = self._receivers[peer]
         encoded = self._codec.encode(self._at_departure(block))
         schema = () if encoded.schema_hash in receiver.schemas else (encoded.schema,)
-        if not self.port.send(peer, Parcel(receiver.session, self._epoch), *encoded.frames, *schema):
+        parcel = Parcel(receiver.session, self._epoch, receiver.sent + 1)
+        if not self.port.send(peer, parcel, *encoded.frames, *schema):
             receiver.slots = 0  # it is gone, or clogged: its next grant tells
             return False
         receiver.sent += 1
+        receiver.under_way[receiver.sent] = block.number
         receiver.schemas.add(encoded.schema_hash)
         self._statistics["blocks_out"] += 1
         self._statistics["events_out"] += len(block.events)
@@ -238,32 +327,64 @@ class Outlet:
         return True
 
     def receive(self) -> Iterator[Delivery]:
-        """Take in all grants that have come; yield the other messages, and `Again` for a receiver that was replaced.
+        """Take in all grants that have come; yield the other messages, and an `Again` for whatever has been lost.
 
         Raises
         ------
         WireError
             If a message is not one of ours; call again to go on with the next.
         """
-        while (delivery := self.port.receive()) is not None:
+        now = time.monotonic()
+        if now >= self._probe_s:
+            self._probe_s = now + _PROBE_S
+            for peer in self._gone(now):
+                yield Delivery(peer, Again(), [])
+        self._statistics["refused"] += self.port.take_refused()
+        for _ in range(_MOST_AT_ONCE):
+            if (delivery := self.port.receive()) is None:
+                return
             peer, message, _ = delivery
             known = self._receivers.get(peer)
-            if isinstance(message, Grant):
-                self._take(peer, message)
-                if known is not None and known.session != message.session:
-                    yield Delivery(peer, Again(), [])
-                continue
-            if isinstance(message, Again) and known is not None:
-                known.schemas.clear()
-            yield delivery
+            match message:
+                case Grant():
+                    self._take(peer, message, now)
+                    if known is not None and known.session != message.session:
+                        yield Delivery(peer, Again(), [])
+                case Lost(epoch, first, last):
+                    if known is not None and epoch == self._epoch:
+                        known.schemas.clear()
+                        for serial in [each for each in known.under_way if first <= each <= last]:
+                            yield Delivery(peer, Again(known.under_way.pop(serial)), [])
+                case Again() if known is not None:
+                    known.schemas.clear()
+                    yield delivery
+                case Hello() | Parcel() | Mark():
+                    raise self.port.accuse(peer, f"sends {type(message).__name__}, must send grants")
+                case _:
+                    yield delivery
 
-    def _take(self, peer: str, grant: Grant) -> None:
+    def _take(self, peer: str, grant: Grant, now_s: float) -> None:
         receiver = self._receivers.get(peer)
         if receiver is None or receiver.session != grant.session:
             receiver = self._receivers[peer] = _Receiver(grant.session)
         # Blocks of another epoch are those of our predecessor: this receiver has seen none of ours yet.
-        receiver.finished = grant.finished if grant.epoch == self._epoch else 0
-        receiver.slots = grant.slots
+        finished = min(grant.finished, receiver.sent) if grant.epoch == self._epoch else 0
+        if finished == receiver.finished and receiver.sent > finished:
+            self.port.send(peer, Mark(receiver.session, self._epoch, receiver.sent))
+        for serial in [each for each in receiver.under_way if each <= finished]:
+            del receiver.under_way[serial]
+        receiver.finished, receiver.slots, receiver.heard_s = finished, grant.slots, now_s
+
+    def _gone(self, now_s: float) -> list[str]:
+        """Take back what was sent to receivers that are not there any more; return their names."""
+        gone = []
+        for peer, known in self._receivers.items():
+            is_silent = known.under_way and now_s - known.heard_s > _PROBE_S
+            if is_silent and not self.port.reaches(peer, Mark(known.session, self._epoch, known.sent)):
+                known.slots = 0  # the rest stays: it may come back with the session that it had
+                known.under_way.clear()
+                gone.append(peer)
+        return gone
 
     def hello(self) -> None:
         """Make a bound receiver aware of this sender; a bound sender need not, receivers come to it."""
@@ -276,7 +397,8 @@ class _Sender:
     """What an inlet knows of one sender."""
 
     epoch: int = 0
-    finished: int = 0
+    finished: int = 0  # serial up to which every block of the epoch is finished, or lost
+    at_hand: int = 0  # serial of the block received last
 
 
 class Inlet:
@@ -297,29 +419,64 @@ class Inlet:
         WireError
             If what came does not check out; a block has been asked for again by then.
         """
-        while (delivery := self.port.receive()) is not None:
+        self._statistics["refused"] += self.port.take_refused()
+        for _ in range(_MOST_AT_ONCE):
+            if (delivery := self.port.receive()) is None:
+                return None
             peer, message, frames = delivery
-            sender = self._senders.setdefault(peer, _Sender())
-            if isinstance(message, Hello):
-                self._announce(peer)
-            elif not isinstance(message, Parcel):
-                raise WireError(f"{peer}: sends {type(message).__name__}, must send blocks")
-            elif message.session != self._session:
-                self._statistics["strays"] += 1  # meant for our predecessor; its owner sends it again
-            else:
-                if sender.epoch != message.epoch:
-                    sender.epoch, sender.finished = message.epoch, 0
-                self._current = peer
-                return self._open(peer, frames)
+            match message:
+                case Hello():
+                    self._senders.setdefault(peer, _Sender())
+                    self._announce(peer)
+                case Parcel() | Mark() if message.session != self._session:
+                    self._statistics["strays"] += 1  # meant for our predecessor; its owner sends it again
+                case Parcel(_, epoch, serial):
+                    if self._is_next(peer, epoch, serial):
+                        return self._open(peer, frames)
+                case Mark(_, epoch, serial):
+                    self._lose_until(peer, epoch, serial)
+                    self._announce(peer)
+                case _:
+                    raise self.port.accuse(peer, f"sends {type(message).__name__}, must send blocks")
         return None
+
+    def _is_next(self, peer: str, epoch: int, serial: int) -> bool:
+        """Note that a block has come; return False if it had been finished before, or given up as lost."""
+        sender = self._sender(peer, epoch)
+        if serial <= sender.finished:
+            self._statistics["strays"] += 1
+            return False
+        self._lose_until(peer, epoch, serial - 1)
+        sender.at_hand = serial
+        self._current = peer
+        return True
+
+    def _lose_until(self, peer: str, epoch: int, serial: int) -> None:
+        """Give up all blocks that were sent up to this serial and are not here."""
+        sender = self._sender(peer, epoch)
+        if serial > sender.finished + self._slots:
+            rule = f"serial {serial}, {sender.finished + self._slots} were granted"
+            raise self.port.accuse(peer, rule)
+        if serial > sender.finished:
+            self.port.send(peer, Lost(epoch, sender.finished + 1, serial))
+            sender.finished = serial
+
+    def _sender(self, peer: str, epoch: int) -> _Sender:
+        sender = self._senders.setdefault(peer, _Sender())
+        if sender.epoch != epoch:
+            sender.epoch, sender.finished = epoch, 0
+        return sender
 
     def _open(self, peer: str, frames: list[Any]) -> Block:
         try:
             block = self._codec.decode(frames, peer=peer)
         except WireError as error:
+            sender = self._senders[peer]
+            self.port.send(peer, Lost(sender.epoch, sender.at_hand, sender.at_hand))
+            self.port.blame(error)
             self.finish()
-            self.port.send(peer, Again(error.block))
             raise
+        self.port.standing.praise(peer)
         self._statistics["blocks_in"] += 1
         self._statistics["events_in"] += len(block.events)
         self._statistics["bytes_in"] += sum(len(frame) for frame in frames)
@@ -327,7 +484,8 @@ class Inlet:
 
     def finish(self) -> None:
         """Give back the slot of the block received last."""
-        self._senders[self._current].finished += 1
+        sender = self._senders[self._current]
+        sender.finished = sender.at_hand
         self._announce(self._current)
 
     def announce(self) -> None:
@@ -336,6 +494,8 @@ class Inlet:
             self._announce(peer)
 
     def _announce(self, peer: str) -> None:
+        if self.port.standing.is_barred(peer):
+            return
         sender = self._senders[peer]
         self.port.send(peer, Grant(self._session, sender.epoch, sender.finished, self._slots))
 

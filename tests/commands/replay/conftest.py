@@ -24,9 +24,9 @@ her_hz = 25.0
 [source]"""
 
 
-def carry_out_here(plan: chain.Plan, *, on_status: object = None) -> dict[str, Any]:
+def carry_out_here(plan: chain.Plan, *, on_status: object = None, hold: bool = False) -> dict[str, Any]:
     """Carry a run out as `chain.carry_out` does, without processes."""
-    del on_status
+    del on_status, hold
     run, directory = plan.run, plan.directory
     make = chain.BlockMaker(chain.open_source(run.settings, directory), run)
     l1, hlt = chain.l1_stage(run.settings, directory), chain.Chain.of(run.settings).hlt_stage()

@@ -145,8 +145,8 @@ def test_what_was_meant_for_the_predecessor_is_dropped(bench: Bench):
     assert grant is not None
     assert isinstance(grant.message, Grant)
     encoded = codec().encode(block(0))
-    sender.send("l1-0", Parcel(grant.message.session + 1, 1), *encoded.frames, encoded.schema)
-    sender.send("l1-0", Parcel(grant.message.session, 1), *encoded.frames, encoded.schema)
+    sender.send("l1-0", Parcel(grant.message.session + 1, 1, 1), *encoded.frames, encoded.schema)
+    sender.send("l1-0", Parcel(grant.message.session, 1, 1), *encoded.frames, encoded.schema)
     assert inlet.port.socket.poll(5000)
     received = None
     while received is None:
