@@ -430,7 +430,8 @@ def l1_stage(settings: RunSettings, directory: Path) -> OrderedStage:
 
     origin = read_origin(directory)
     inherited = Inherited.of(origin.run, settings, chain.l1)
-    return RecordedL1Stage(chain.l1_emulator(), inherited, run=origin.clock.run)
+    source, section_ns = RecordedSource(origin, directory / INPUT), round(settings.beam.section_s * 1e9)
+    return RecordedL1Stage(chain.l1_emulator(), inherited, source, section_ns=section_ns)
 
 
 class BlockMaker:
@@ -447,11 +448,9 @@ class BlockMaker:
         """Return a block of the run."""
         first, count = self._run.block_range(number)
         begin_ns, end_ns = self.interval_ns(number)
-        notes: dict[str, Any] = {"begin_ns": begin_ns, "end_ns": end_ns}
-        if isinstance(self._source, RecordedSource):
-            events, tables, more = self._source.recorded(first, count)
-            return Block(number, first, count, events, tables, notes | more)
-        return Block(number, first, count, self._source.block(first, count), {}, notes)
+        notes = {"begin_ns": begin_ns, "end_ns": end_ns}
+        make = self._source.padded if isinstance(self._source, RecordedSource) else self._source.block
+        return Block(number, first, count, make(first, count), {}, notes)
 
     def lost(self, number: int) -> Block:
         """Return the block without its events: nobody could take these collisions, and nobody looked at them."""

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from daq.event import Array, EventBatch, Outcome
+from daq.event import Array, Outcome
 from daq.run_directory import RunFile
 from daq.settings import RunSettings
-from daq.source.recorded import UNKNOWN
+from daq.source.recorded import UNKNOWN, RecordedSource, Rows
 from daq.stream.codec import Block
 from triggers.bits import planes_of, words_of
 from triggers.emulator import L1Emulator
@@ -74,53 +74,58 @@ def _same_inputs(recorded: RunFile, settings: RunSettings, menu: L1Menu) -> bool
 
 
 class RecordedL1Stage:
-    """An ordered stage as `chain.L1Stage`; its state is that of prescales by counter."""
+    """An ordered stage as `chain.L1Stage`; its state is that of prescales by counter.
 
-    def __init__(self, emulator: L1Emulator, inherited: Inherited, *, run: int):
-        self._emulator, self._inherited, self._run = emulator, inherited, run
+    The source sends blocks of all events, those that are not there whole with nothing in them. What is recorded of
+    them, this stage looks up itself.
+    """
+
+    def __init__(self, emulator: L1Emulator, inherited: Inherited, source: RecordedSource, *, section_ns: int):
+        self._emulator, self._inherited, self._source, self._section_ns = emulator, inherited, source, section_ns
 
     def __call__(self, block: Block, state: list[int] | None) -> tuple[Block, list[int]]:
         """Return the block with the events that L1 accepts now, and the state that the next block starts from."""
         began = time.perf_counter()
-        lines, events = self._emulator.lines, block.events
+        lines, rows = self._emulator.lines, self._source.rows(block.first_event, block.n_events)
         n_lines = len(lines.menu.lines)
-        row = (events["event"] - np.uint64(block.first_event)).astype(np.int64)
+        row = (rows.events["event"] - np.uint64(block.first_event)).astype(np.int64)
+        events = block.events.take(row)
         result = self._emulator.process(events)
-        raw = words_of(self._inherited.raw_planes(block.tables["all.l1_raw_words"], n_lines), block.n_events)
+        raw = words_of(self._inherited.raw_planes(rows.raw, n_lines), block.n_events)
         raw[row] = result.ftdl
         counters = np.array(state or np.zeros(n_lines), dtype=np.int64)
-        run = np.full(block.n_events, self._run, dtype=np.uint32)
-        event = np.arange(block.first_event, block.first_event + block.n_events, dtype=np.uint64)
+        run, event = block.events["run"], block.events["event"]
         psnm = words_of(lines.prescaled(planes_of(raw, n_lines), run, event, counters), block.n_events)
         fires = np.bitwise_or.reduce(psnm, axis=1) != 0
-        outcome = self._outcomes(block, row, fires, result.malformed)
+        outcome = self._outcomes(rows, row, fires, result.malformed)
         accepted = np.flatnonzero(outcome[row] == Outcome.KEPT)
         kept = row[accepted]
+        section = (block.events["time_ns"] // self._section_ns).astype(np.uint32)
         latency_us = (time.perf_counter() - began) * 1e6 / max(1, len(events))
         tables = {
             "all.outcome": outcome,
             "all.l1_words": psnm,
             "all.l1_raw_words": raw,
-            "all.process": block.tables["all.process"],
-            "all.weight": block.tables["all.weight"],
+            "all.process": rows.process,
+            "all.weight": rows.weight,
             "kept.l1": psnm[kept],
             "kept.l1_raw": raw[kept],
             "kept.l1_malformed": result.malformed[accepted],
             "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
-            "kept.section": block.tables["all.section"][kept],
+            "kept.section": section[kept],
         }
-        notes = {name: note for name, note in block.notes.items() if name != "dead"}
-        notes["sections"] = _sections(block.tables["all.section"], outcome, block.notes["dead"])
-        alive: EventBatch = events.take(accepted)
+        dead = self._source.dead(block.first_event, block.n_events)
+        notes = block.notes | {"sections": _sections(section, outcome, dead)}
         by_counter = lines.menu.prescale_by == "counter"
         after = [int(count) for count in counters] if by_counter else []
+        alive = events.take(accepted)
         return Block(block.number, block.first_event, block.n_events, alive, tables, notes), after
 
-    def _outcomes(self, block: Block, row: Array, fires: Array, malformed: Array) -> Array:
+    def _outcomes(self, rows: Rows, row: Array, fires: Array, malformed: Array) -> Array:
         """Return what becomes of each event, given whether a line fires on it, and which of ``row`` cannot be."""
-        before = block.tables["all.outcome"]
-        fired_before = block.tables["all.l1_words"].any(axis=1)
-        is_there = np.zeros(block.n_events, dtype=np.bool_)
+        before = rows.outcome
+        fired_before = rows.prescaled.any(axis=1)
+        is_there = np.zeros(before.size, dtype=np.bool_)
         is_there[row] = True
         outcome = np.array(before)
         was_dead = np.isin(before, _DEAD)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from daq.errors import InputError, RunError
-from daq.event import COLUMNS, Array, EventBatch, Outcome
+from daq.event import COLUMNS, GROUPS, OFFSET, SCALARS, Array, EventBatch, Outcome
 from daq.run_directory import EVENTS, INPUT, MANIFEST, TRIGGER_WORDS, RunFile, read_run, write_json
 from daq.settings import BeamSettings, Settings, parse, read_json
 from daq.source.beam import Beam
@@ -178,23 +178,29 @@ class RecordedSource:
             rule = "is not when the clock of the run has it: recorded by another version, or changed since"
             raise InputError(rule, file=self.origin.path, key=f"time_ns of event {number}", value=time_ns)
 
-    def recorded(self, first: int, count: int) -> tuple[EventBatch, dict[str, Array], dict[str, Any]]:
-        """Return the whole events of a range, the tables of all its events, and what was noted of its dead time.
+    def rows(self, first: int, count: int) -> Rows:
+        """Return what is recorded of a range of events, which is in one block."""
+        return self.records.rows(first, count)
 
-        Tables are ``all.outcome``, ``all.process``, ``all.weight``, ``all.l1_raw_words``, ``all.l1_words`` as the
-        run wrote them, and ``all.section``, the luminosity section of each event.
-        """
-        rows = self.records.rows(first, count)
-        times = self._beam.stamp(first, count)["time_ns"]
-        tables = {
-            "all.outcome": rows.outcome,
-            "all.process": rows.process,
-            "all.weight": rows.weight,
-            "all.l1_raw_words": rows.raw,
-            "all.l1_words": rows.prescaled,
-            "all.section": (times // self._section_ns).astype(np.uint32),
-        }
-        return rows.events, tables, {"dead": self.records.dead(first, self.interval_ns(first, count), self._section_ns)}
+    def dead(self, first: int, count: int) -> dict[str, list[int]]:
+        """Return the dead time that was noted of such a range: ``section``, and a row each of ``dead_ns_<cause>``."""
+        return self.records.dead(first, self.interval_ns(first, count), self._section_ns)
+
+    def padded(self, first: int, count: int) -> EventBatch:
+        """Return all events of a range; those that are not there whole have number and time, and nothing in them."""
+        events = self.records.rows(first, count).events
+        row = (events["event"] - np.uint64(first)).astype(np.int64)
+        arrays: dict[str, Array] = dict(events.arrays())
+        stamps = self._beam.stamp(first, count)
+        for column in SCALARS:
+            padded = stamps.get(column.path, np.zeros(count, dtype=column.dtype))
+            padded[row] = arrays[column.path]
+            arrays[column.path] = padded
+        for name in (f"{group}.offsets" for group in GROUPS):
+            objects = np.zeros(count, dtype=OFFSET)
+            objects[row] = np.diff(arrays[name])
+            arrays[name] = np.concatenate([np.zeros(1, dtype=OFFSET), np.cumsum(objects, dtype=OFFSET)])
+        return EventBatch(count, arrays)
 
     def block(self, first: int, count: int) -> EventBatch:
         """Return ``count`` events from ``first``; raise `InputError` if they are not all there whole."""
