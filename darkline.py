@@ -118,7 +118,9 @@ def replay(
     config: Annotated[
         Path | None, typer.Option("--config", help="Run configuration; of recorded events, theirs if not given.")
     ] = None,
-    level: Annotated[str, typer.Option("--level", help="Of a run directory: events or trigger_words.")] = "events",
+    level: Annotated[
+        str | None, typer.Option("--level", help="Of a run directory: events (default) or trigger_words.")
+    ] = None,
     events: Annotated[str | None, typer.Option("--events", help="Only these: A:B (half open), N, or a list.")] = None,
     speed: Annotated[str | None, typer.Option("--speed", help="max, or times real time: 1, 10, ...")] = None,
     engine: Annotated[str, typer.Option("--engine", help="stream or dask (docs/farms.md).")] = "stream",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from commands.replay.plan import check_there, plan_recorded, plan_replay
 from daq.errors import InputError, naming
 from daq.run_directory import DIFFERENCES, EVENTS, RUN, TRIGGER_WORDS, lock, write_json
 from daq.settings import RunSettings
-from daq.source.recorded import Origin, RecordedSource, origin_of_cut, origin_of_run
+from daq.source.recorded import Origin, RecordedSource, merged, origin_of_cut, origin_of_run
 from monitors.terminal import Progress, RunView, closing
 
 Record = dict[str, Any]
@@ -30,7 +30,8 @@ class Options:
     """What the command line says beside the inputs."""
 
     config: Path | None = None
-    level: str = "events"
+    level: str | None = None
+    """One of `LEVELS`; what the inputs are if not given."""
     events: str | None = None
     speed: str | None = None
     seed: int | None = None
@@ -51,6 +52,9 @@ def replay(inputs: Sequence[Path], options: Options, *, live: bool = False) -> t
     RunError
         If the run does not end as it must.
     """
+    if options.level is None:
+        is_words = any(TRIGGER_WORDS in (path.name, path.parent.name) and _run_of(path) for path in inputs)
+        options = replace(options, level="trigger_words" if is_words else "events")
     _check_options(options)
     ranges = parse_events(options.events)
     found = _recorded(inputs, options)
@@ -68,7 +72,7 @@ def replay(inputs: Sequence[Path], options: Options, *, live: bool = False) -> t
     wanted = ranges or part_ranges
     if options.level == "trigger_words":
         return _replay_words(origin, settings, options, wanted)
-    out = _out(options, settings)
+    out = _out(options, settings, Path(origin.path))
     if origin.kind == "run" and out.resolve().is_relative_to(origin.path):
         raise InputError("a run cannot be replayed into itself", file=out, key="--out")
     with naming(options.config or origin.path), Progress("checking") as progress:
@@ -139,8 +143,14 @@ def _settings(options: Options, recorded: RunSettings | None = None, file: Path 
     return chain.override(recorded, file, pace=pace, seed=options.seed, workers=options.workers)
 
 
-def _out(options: Options, settings: RunSettings) -> Path:
-    return options.out or Path("runs") / settings.name
+def _out(options: Options, settings: RunSettings, recorded: Path | None = None) -> Path:
+    """Return the run directory: by name of the run, unless that is the one that is replayed; of a cut by its own."""
+    if options.out is not None:
+        return options.out
+    out = Path("runs") / settings.name
+    if recorded is not None and recorded.suffix == ".parquet":
+        return out.with_name(recorded.stem)
+    return out.with_name(f"{out.name}-replay") if out.resolve() == recorded else out
 
 
 # ---- recorded events
@@ -158,7 +168,7 @@ def _recorded(inputs: Sequence[Path], options: Options) -> tuple[Origin, RunSett
         with lock(directory):  # a run that is going on in it has the lock
             origin = origin_of_run(directory)
         parts = [found for path in inputs if (found := _PART.fullmatch(path.name))]
-        settings = _settings(options, _named(origin.run.settings), directory / RUN)
+        settings = _settings(options, origin.run.settings, directory / RUN)
         return origin, settings, _ranges_of([int(found[1]) for found in parts], origin)
     cuts = [(path, cut) for path in inputs if (cut := origin_of_cut(path)) is not None]
     if not cuts:
@@ -166,12 +176,7 @@ def _recorded(inputs: Sequence[Path], options: Options) -> tuple[Origin, RunSett
     if len(inputs) > 1:
         raise InputError("was cut out of a run: replay it alone", file=cuts[0][0])
     path, origin = cuts[0]
-    return origin, _settings(options, _named(origin.run.settings), path), ()
-
-
-def _named(settings: RunSettings) -> RunSettings:
-    """Return the settings of a run under the name of its replay, so that the run itself is not in the way."""
-    return settings.model_copy(update={"name": f"{settings.name}-replay"})
+    return origin, _settings(options, origin.run.settings, path), ()
 
 
 def _run_of(path: Path) -> Path | None:
@@ -192,7 +197,7 @@ def _ranges_of(parts: Sequence[int], origin: Origin) -> Ranges:
     if missing := [part for part in parts if part not in source.records.parts]:
         raise InputError("is not in the manifest of its run", file=origin.path, key="part", value=missing[0])
     spans = [(rows.first, rows.first + rows.outcome.size) for part in parts for rows in source.records.part(part)]
-    return tuple(sorted(spans))
+    return merged(spans)
 
 
 def _replay_words(origin: Origin, settings: RunSettings, options: Options, ranges: Ranges) -> tuple[Record, str]:

@@ -67,6 +67,7 @@ def test_files_and_folders_of_words(recorded: Path, tmp_path: Path):
     assert some["differences"]["events"] == 2 * 4 * 256
     assert json.loads((tmp_path / "out" / "differences.json").read_text()) == some
     whole = replay(recorded, "--events", "1024:3072", "--seed", 12)
+    assert summary_of(darkline_here("replay", parts[1], parts[2], "--seed", 12, "--json")) == some  # by what it is
     assert some["differences"]["lines"] == whole["differences"]["lines"]
     assert "exists already" in refused(recorded, "--out", tmp_path / "out")
 
