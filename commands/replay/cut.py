@@ -24,10 +24,9 @@ from commands.replay.events import Ranges, spell
 from commands.replay.plan import check_there, plan_recorded
 from daq.errors import InputError, RunError, naming
 from daq.event import Array, EventBatch, Outcome
-from daq.run_directory import RUN, RunFile, read_run
-from daq.source.recorded import CUT_KEY, UNKNOWN, Clock, Origin, RecordedSource, merged, origin_of_cut
+from daq.run_directory import RUN, RunFile
+from daq.source.recorded import CUT_KEY, UNKNOWN, Clock, Origin, RecordedSource, merged, origin_of_cut, origin_of_run
 from daq.source.replay import ReplaySource, stage
-from daq.spool import read_manifest
 from daq.stream.codec import as_received
 
 
@@ -102,7 +101,8 @@ def cut(
 
 
 def _of_run(directory: Path, ranges: Ranges, block: int | None) -> tuple[pa.Table, Origin]:
-    run = read_run(directory)
+    origin = origin_of_run(directory, must_be_recorded=False)
+    run = origin.run
     if block is not None:
         if not 0 <= block < run.n_blocks:
             raise InputError(
@@ -111,25 +111,22 @@ def _of_run(directory: Path, ranges: Ranges, block: int | None) -> tuple[pa.Tabl
         first, count = run.block_range(block)
         ranges = ((first, first + count),)
     check_there(ranges, run.ranges or ((0, run.n_events),))
-    origin = Origin(kind="run", path=str(directory.resolve()), run=run, clock=Clock.of(directory, run))
-    recorded = RecordedSource(origin, directory) if read_manifest(directory) else None
-    with naming(directory / RUN):
-        source = chain.open_source(run.settings, directory)
-    pieces = []
-    for begin, end in _pieces(ranges, run, recorded.ranges if recorded is not None else ()):
-        rows = recorded.records.rows(begin, end - begin) if recorded is not None and _has(recorded, begin) else None
-        kept = rows.events if rows is not None else EventBatch(0, {})
-        events = kept if kept.size == end - begin else source.block(begin, end - begin)
-        _must_agree(events, kept, directory)
-        n_words = _n_words(run)
-        unknown = np.full(end - begin, UNKNOWN, dtype=np.uint8), *_no_words(end - begin, n_words)
-        said = (rows.outcome, rows.raw, rows.prescaled) if rows is not None else unknown
+    recorded, source, pieces = RecordedSource(origin, directory), None, []
+    for begin, end in _pieces(ranges, run, recorded.ranges):
+        count, kept = end - begin, EventBatch(0, {})
+        said = np.full(count, UNKNOWN, dtype=np.uint8), *_no_words(count, _n_words(run))
+        if any(low <= begin < high for low, high in recorded.ranges):
+            rows = recorded.rows(begin, count)
+            kept, said = rows.events, (rows.outcome, rows.raw, rows.prescaled)
+        events = kept
+        if kept.size < count:
+            if source is None:  # what is kept can be cut out of a run whose processes are no longer there
+                with naming(directory / RUN):
+                    source = chain.open_source(run.settings, directory)
+            events = source.block(begin, count)
+            _must_agree(events, kept, directory)
         pieces.append(_table(events, *said))
     return pa.concat_tables(pieces), origin
-
-
-def _has(recorded: RecordedSource, event: int) -> bool:
-    return any(begin <= event < end for begin, end in recorded.ranges)
 
 
 def _pieces(ranges: Ranges, run: RunFile, known: Ranges = ()) -> Iterator[tuple[int, int]]:
@@ -171,7 +168,7 @@ def _no_words(count: int, n_words: int) -> tuple[Array, Array]:
 
 def _must_agree(made: EventBatch, kept: EventBatch, directory: Path) -> None:
     """Raise `InputError` if events that were made again are not those that the run kept."""
-    if made is kept or not kept.size:
+    if not kept.size:
         return
     again = made.take(np.isin(made["event"], kept["event"]))
     for name, values in kept.arrays().items():

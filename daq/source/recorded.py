@@ -22,7 +22,7 @@ import xxhash
 
 from daq.errors import InputError, RunError
 from daq.event import COLUMNS, GROUPS, OFFSET, SCALARS, Array, EventBatch, Outcome
-from daq.run_directory import EVENTS, INPUT, MANIFEST, TRIGGER_WORDS, RunFile, read_run, write_json
+from daq.run_directory import EVENTS, INPUT, MANIFEST, RUN, TRIGGER_WORDS, RunFile, read_run, write_json
 from daq.settings import BeamSettings, Settings, parse, read_json
 from daq.source.beam import Beam
 from daq.source.catalogue import NB_CM2
@@ -34,6 +34,11 @@ CUT = "cut.parquet"
 CUT_KEY = b"darkline.cut"
 UNKNOWN = 255
 """Outcome of an event of which the books of its run say nothing."""
+_NEEDED = (
+    ("process_names",), ("cross_sections_nb",), ("l1", "name"), ("l1", "lines"), ("l1", "logic"),
+    ("l1", "timing", "veto"), ("hlt", "lines"),
+)  # fmt: skip
+"""What of `RunFile.about` a replay of the run goes by."""
 _TOP = tuple(dict.fromkeys(column.group or column.path for column in COLUMNS))
 
 
@@ -95,15 +100,37 @@ def read_origin(directory: Path) -> Origin:
     return parse(read_json(path, if_missing="not a replay of recorded events"), Origin, file=path)
 
 
-def origin_of_run(directory: Path) -> Origin:
-    """Return the run of a directory as an origin; raise `InputError` if it is none or nothing is recorded."""
+def origin_of_run(directory: Path, *, must_be_recorded: bool = True) -> Origin:
+    """Return the run of a directory as an origin.
+
+    Raises
+    ------
+    InputError
+        If it is none, or of a version that did not write down what a replay needs; or if nothing of it is durable,
+        unless that need not be.
+    """
     run = read_run(directory)
-    if not (directory / MANIFEST).exists() or not read_manifest(directory):
+    if must_be_recorded and (not (directory / MANIFEST).exists() or not _manifest(directory)):
         raise InputError("nothing is recorded: the run has no block that is durable", file=directory / MANIFEST)
-    for key in ("l1", "process_names", "cross_sections_nb"):
-        if key not in run.about:
-            raise InputError("must be there to replay a run", file=directory / "run.json", key=f"about.{key}")
+    _check_about(run, directory / RUN)
     return Origin(kind="run", path=str(directory.resolve()), run=run, clock=Clock.of(directory, run))
+
+
+def _manifest(directory: Path) -> list[BlockRecord]:
+    try:
+        return read_manifest(directory)
+    except RunError as error:
+        raise InputError(str(error)) from None
+
+
+def _check_about(run: RunFile, file: Path) -> None:
+    """Raise `InputError` unless run.json says of the menus and processes what a replay needs."""
+    for keys in _NEEDED:
+        said: Any = run.about
+        for key in keys:
+            if not isinstance(said, dict) or key not in said:
+                raise InputError("must be there to replay the run", file=file, key=".".join(("about", *keys)))
+            said = said[key]
 
 
 def origin_of_cut(path: Path) -> Origin | None:
@@ -121,6 +148,7 @@ def origin_of_cut(path: Path) -> Origin | None:
     except ValueError as error:
         rule = f"is of another version of darkline: {str(error).splitlines()[0]}"
         raise InputError(rule, file=path, key=CUT_KEY.decode()) from None
+    _check_about(said.run, path)
     return said.model_copy(update={"kind": "cut", "path": str(path.resolve())})
 
 
@@ -232,11 +260,7 @@ class _Run:
     def __init__(self, origin: Origin):
         self._directory, run = Path(origin.path), origin.run
         self._n_words = -(-len(run.about["l1"]["lines"]) // 64)
-        try:
-            found = read_manifest(self._directory)
-        except RunError as error:
-            raise InputError(str(error)) from None
-        self._blocks = [record for record in found if record.n_events]
+        self._blocks = [record for record in _manifest(self._directory) if record.n_events]
         self._firsts = [record.first_event for record in self._blocks]
         self._members: dict[int, list[BlockRecord]] = {}
         for record in self._blocks:

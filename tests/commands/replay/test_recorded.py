@@ -227,6 +227,19 @@ def test_events_of_another_kind(folder: str, change: Any, naming: str, copied: P
     assert naming in refused(tmp_path / "again", copied)
 
 
+@pytest.mark.parametrize("keys", [("process_names",), ("l1", "logic"), ("l1", "timing", "veto"), ("hlt", "lines")])
+def test_a_run_of_an_older_version(keys: tuple[str, ...], copied: Path, tmp_path: Path):
+    """What run.json does not say of the run, a replay does not guess."""
+    said = json.loads((copied / "run.json").read_text())
+    table = said["about"]
+    for key in keys[:-1]:
+        table = table[key]
+    del table[keys[-1]]
+    (copied / "run.json").write_text(json.dumps(said))
+    assert "about." + ".".join(keys) in refused(tmp_path / "again", copied)
+    assert darkline_here("cut", copied, "--events", 3, "-o", tmp_path / "cut.parquet").returncode == 2
+
+
 def test_options_that_do_not_go_together(config: Path, recorded: Path, copied: Path, tmp_path: Path):
     """One line each."""
     out = tmp_path / "again"
