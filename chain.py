@@ -279,9 +279,15 @@ def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: 
 # ---- a run
 
 
-def load_run(config: Path, **overrides: Any) -> RunSettings:
-    """Return the settings of a run; ``overrides`` that are not None replace those of the file."""
-    settings = load(config, RunSettings)
+def load_run(config: Path, *, keys: Path | None = None, **overrides: Any) -> RunSettings:
+    """Return the settings of a run; ``overrides`` that are not None replace those of the file.
+
+    ``keys`` is the folder of the keys, instead of ``[stream] keys``.
+    """
+    tables = read_toml(config)
+    if keys is not None and isinstance(tables.setdefault("stream", {}), dict):
+        tables["stream"]["keys"] = str(keys.absolute())
+    settings = parse(tables, RunSettings, file=config)
     given = {name: value for name, value in overrides.items() if value is not None}
     return parse(settings.model_dump() | given, RunSettings, file=config) if given else settings
 

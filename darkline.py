@@ -31,11 +31,15 @@ app.add_typer(source, name="source")
 validate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models beside the numbers they stand for.")
 app.add_typer(validate, name="validate")
 
+keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of runs over several machines.")
+app.add_typer(keys, name="keys")
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed, instead of the one of the configuration.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="HLT worker processes.")]
+Keys = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys, instead of [stream] keys.")]
 Config = Annotated[Path, typer.Argument(help="Run configuration, for example configs/runs/demo.toml.")]
 Search = Annotated[str, typer.Argument(help="Name of a file in configs/searches, or a path.")]
 RunDir = Annotated[Path, typer.Argument(help="Run directory.")]
@@ -63,6 +67,7 @@ def run(
     out: Out = None,
     overwrite: Overwrite = False,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with a run that was cut off.")] = None,
+    keys: Keys = None,
     as_json: Json = False,
 ) -> None:
     """Stream events from the source through L1 and HLT into the spool."""
@@ -72,14 +77,14 @@ def run(
     if (config is None) == (resume is None):
         raise InputError("give either a configuration or --resume DIR", key="run")
     if resume is not None:
-        if any(option is not None for option in (events, seed, workers, out)) or overwrite:
+        if any(option is not None for option in (events, seed, workers, out, keys)) or overwrite:
             raise InputError(
                 "a resumed run keeps the settings of its run.json: no other option goes with it", key="--resume"
             )
         plan = chain.plan_resume(resume)
     else:
         assert config is not None
-        settings = chain.load_run(config, events=events, seed=seed, workers=workers)
+        settings = chain.load_run(config, keys=keys, events=events, seed=seed, workers=workers)
         with naming(config):
             plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
     with RunView(live=sys.stderr.isatty() and not as_json) as view:
@@ -501,6 +506,28 @@ def demo(
     typer.echo(closing(summary, out))
     if not is_found:
         raise typer.Exit(1)
+
+
+@keys.command("new")
+def keys_new(
+    directory: Annotated[Path, typer.Argument(help="Folder; made if it is not there.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Roles (hlt), or processes (hlt-3); all roles.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a pair of CURVE keys for each name, and let its holder in."""
+    from commands import keys as command
+
+    made = command.new(directory, names or [])
+    show(made, as_json, command.text_of_new(made))
+
+
+@keys.command("show")
+def keys_show(directory: Annotated[Path, typer.Argument(help="Folder of keys.")], as_json: Json = False) -> None:
+    """Show whose public keys are let in."""
+    from commands import keys as command
+
+    shown = command.show(directory)
+    show(shown, as_json, command.text_of_show(shown))
 
 
 @app.command(hidden=True)

@@ -29,6 +29,7 @@ import zmq
 
 from daq.errors import WireError
 from daq.stream.codec import MAX_BODY_BYTES, Block, Codec
+from daq.stream.keys import Keyring, belongs_to
 from daq.stream.ledger import Span
 from daq.stream.peers import SPEAKERS, Standing, name_of, role_of
 from daq.stream.statistics import Statistics
@@ -120,6 +121,10 @@ def unseal(frame: Any, key: int) -> Message:
     return message
 
 
+Prepare = Callable[[zmq.Socket[bytes]], None]
+"""Sets what else a socket needs before it is bound or connected."""
+
+
 class Delivery(NamedTuple):
     """A message with who sent it, and the frames that came with it."""
 
@@ -145,29 +150,51 @@ def read_message(peer: str, frames: list[Any], key: int) -> Delivery:
 class Port:
     """One ROUTER (bound) or DEALER (connected) socket; peers go by name, sending and receiving never block."""
 
-    def __init__(self, socket: zmq.Socket[bytes], peer: str | None, key: int):
+    def __init__(self, socket: zmq.Socket[bytes], peer: str | None, key: int, keyring: Keyring | None = None):
         self.socket = socket
+        self._keyring = keyring  # of a bound socket with CURVE: each message must come with a key that fits its peer
         self.peer = peer  # the only peer of a DEALER
         self._key = key  # of the run: messages of another one do not check out
         self.standing = Standing()
         self.refused = 0  # messages dropped unread
 
     @classmethod
-    def bind(cls, context: zmq.Context[Any], endpoint: str, *, key: int, hwm: int) -> Port:
+    def bind(
+        cls,
+        context: zmq.Context[Any],
+        endpoint: str,
+        *,
+        key: int,
+        hwm: int,
+        prepare: Prepare = lambda socket: None,
+        keyring: Keyring | None = None,
+    ) -> Port:
         """Listen for peers; a peer that comes back replaces its predecessor of the same name."""
         socket = _socket(context, zmq.ROUTER, hwm)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error, never a silent loss
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        prepare(socket)
         socket.bind(endpoint)
-        return cls(socket, None, key)
+        return cls(socket, None, key, keyring)
 
     @classmethod
-    def connect(cls, context: zmq.Context[Any], endpoint: str, *, name: str, peer: str, key: int, hwm: int) -> Port:
+    def connect(
+        cls,
+        context: zmq.Context[Any],
+        endpoint: str,
+        *,
+        name: str,
+        peer: str,
+        key: int,
+        hwm: int,
+        prepare: Prepare = lambda socket: None,
+    ) -> Port:
         """Connect, and again whenever the peer comes back; nothing is queued for a peer that is not there."""
         socket = _socket(context, zmq.DEALER, hwm)
         socket.setsockopt(zmq.IDENTITY, name.encode())
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        prepare(socket)
         socket.connect(endpoint)
         return cls(socket, peer, key)
 
@@ -195,10 +222,13 @@ class Port:
         """Return the next message, None if there is none; raise `WireError` if it is not one of ours."""
         for _ in range(_MOST_AT_ONCE):
             try:
-                frames = [frame.buffer for frame in self.socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+                parts = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return None
+            frames = [part.buffer for part in parts]
             peer = self._peer(frames)
+            if self._keyring is not None:
+                self._check_key(peer, parts[0], self._keyring)
             if self.standing.is_barred(peer):
                 self.refused += 1
                 continue
@@ -217,6 +247,14 @@ class Port:
         if peer is None:
             raise WireError(f"peer {identity[:40]!r}: no process of a run has this name")
         return peer
+
+    def _check_key(self, peer: str, part: Any, keyring: Keyring) -> None:
+        """Raise `WireError` if the key of the connection is not for this peer, or has been taken off the list."""
+        name = str(part.get("User-Id"))  # what our gate said when the key was let in
+        if not belongs_to(name, peer):
+            raise WireError(f"{peer}: comes with the key of {name!r}")
+        if not keyring.is_in_force(name):
+            raise WireError(f"{peer}: its key {name!r} was taken off the list")
 
     def blame(self, error: WireError) -> None:
         """Hold an error against the peer that made it."""
