@@ -41,7 +41,7 @@ from hlt.variables import L1_BITS
 from triggers.bits import flags_of
 from triggers.columns import AUTO, ColumnSettings
 from triggers.emulator import L1Emulator, L1Result
-from triggers.gdl.deadtime import dead_time
+from triggers.gdl.deadtime import busy_time, dead_time
 from triggers.gdl.menu import L1Menu
 
 if TYPE_CHECKING:
@@ -194,6 +194,8 @@ class L1Stage:
         """Return the block with its L1-accepted events, and the state that the next block starts from."""
         began = time.perf_counter()
         result = self._emulator.process(block.events, None if state is None else np.array(state, dtype=np.int64))
+        if block.notes.get(LOST):
+            return self._lost(block, result)
         latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.n_events)
         accepted = result.outcome == Outcome.KEPT
         kept = np.flatnonzero(accepted)
@@ -211,6 +213,29 @@ class L1Stage:
         }
         notes = block.notes | {"sections": self._sections(block, result)}
         return _replace(block, block.events.take(kept), tables, notes), [int(number) for number in result.state]
+
+    def _lost(self, block: Block, nothing: L1Result) -> tuple[Block, list[int]]:
+        """Return a block whose collisions nobody could take: what they were is not known, so they weigh nothing."""
+        n = block.n_events
+        words = np.zeros((n, nothing.psnm.shape[1]), dtype=nothing.psnm.dtype)
+        tables = {
+            "all.outcome": np.full(n, Outcome.L1_DEAD_BUSY, dtype=nothing.outcome.dtype),
+            "all.l1_words": words,
+            "all.l1_raw_words": words,
+            "all.process": np.zeros(n, dtype=block.events["process"].dtype),
+            "all.weight": np.zeros(n, dtype=block.events["weight"].dtype),
+            "kept.l1": nothing.psnm,
+            "kept.l1_raw": nothing.ftdl,
+            "kept.l1_malformed": nothing.malformed,
+            "kept.l1_latency_us": np.zeros(0, dtype=np.float32),
+            "kept.section": np.zeros(0, dtype=np.uint32),
+        }
+        interval = block.notes["begin_ns"], block.notes["end_ns"]
+        section, generated, dead_ns = busy_time(n, interval=interval, section_ns=self._section_ns)
+        sections = {"section": section, "generated": generated, "dead_ns_busy": dead_ns}
+        notes = {name: note for name, note in block.notes.items() if name != LOST}
+        notes["sections"] = {name: column.tolist() for name, column in sections.items()}
+        return _replace(block, block.events, tables, notes), [int(number) for number in nothing.state]
 
     def _sections(self, block: Block, result: L1Result) -> dict[str, list[int]]:
         dead_in, dead = dead_time(
@@ -279,16 +304,18 @@ def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: 
 # ---- a run
 
 
-def load_run(config: Path, *, keys: Path | None = None, **overrides: Any) -> RunSettings:
+def load_run(config: Path, *, pace: str | None = None, keys: Path | None = None, **overrides: Any) -> RunSettings:
     """Return the settings of a run; ``overrides`` that are not None replace those of the file.
 
-    ``keys`` is the folder of the keys, instead of ``[stream] keys``.
+    ``pace`` and ``keys``, the folder of the keys, stand instead of those in ``[stream]``.
     """
     tables = read_toml(config)
     if keys is not None and isinstance(tables.setdefault("stream", {}), dict):
-        tables["stream"]["keys"] = str(keys.absolute())
+        tables["stream"]["keys"] = str(keys.absolute())  # before it is checked: some endpoints must not be without
     settings = parse(tables, RunSettings, file=config)
     given = {name: value for name, value in overrides.items() if value is not None}
+    if pace is not None:
+        given["stream"] = settings.stream.model_dump() | {"pace": pace}
     return parse(settings.model_dump() | given, RunSettings, file=config) if given else settings
 
 
@@ -370,8 +397,10 @@ def run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
     )
 
 
-def carry_out(plan: Plan, *, on_status: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
-    """Start the processes of a run, see it through, and return its summary."""
+def carry_out(
+    plan: Plan, *, on_status: Callable[[dict[str, Any]], None] | None = None, hold: bool = False
+) -> dict[str, Any]:
+    """Start the processes of a run, see it through, and return its summary; ``hold`` waits for the command to start."""
     from daq.stream.supervisor import supervise
 
     return supervise(
@@ -380,6 +409,7 @@ def carry_out(plan: Plan, *, on_status: Callable[[dict[str, Any]], None] | None 
         nursery_command=[sys.executable, str(ROOT / "darkline.py"), "nursery"],
         delivered_fb=plan.source.delivered_fb,
         on_status=on_status,
+        hold=hold,
         resume=True,  # the directory is made: a new run goes on from an empty manifest
     )
 

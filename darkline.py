@@ -66,6 +66,8 @@ def run(
     workers: Workers = None,
     out: Out = None,
     overwrite: Overwrite = False,
+    pace: Annotated[str | None, typer.Option("--pace", help="max, real, or x10 for ten times real time.")] = None,
+    hold: Annotated[bool, typer.Option("--hold", help="Wait for: darkline control DIR start.")] = False,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with a run that was cut off.")] = None,
     keys: Keys = None,
     as_json: Json = False,
@@ -77,19 +79,35 @@ def run(
     if (config is None) == (resume is None):
         raise InputError("give either a configuration or --resume DIR", key="run")
     if resume is not None:
-        if any(option is not None for option in (events, seed, workers, out, keys)) or overwrite:
+        if any(option is not None for option in (events, seed, workers, out, pace, keys)) or overwrite:
             raise InputError(
                 "a resumed run keeps the settings of its run.json: no other option goes with it", key="--resume"
             )
         plan = chain.plan_resume(resume)
     else:
         assert config is not None
-        settings = chain.load_run(config, keys=keys, events=events, seed=seed, workers=workers)
+        settings = chain.load_run(config, pace=pace, keys=keys, events=events, seed=seed, workers=workers)
         with naming(config):
             plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
     with RunView(live=sys.stderr.isatty() and not as_json) as view:
-        summary = chain.carry_out(plan, on_status=view.update)
+        summary = chain.carry_out(plan, on_status=view.update, hold=hold)
     show(summary, as_json, closing(summary, plan.directory))
+
+
+@app.command()
+def control(
+    directory: RunDir,
+    command: Annotated[str, typer.Argument(help="start, pause, resume, stop or abort.")],
+    as_json: Json = False,
+) -> None:
+    """Give a command to a run that is going on."""
+    from daq.stream.control import ask
+
+    answer = ask(directory, command)
+    result = {"accepted": answer.accepted, "state": answer.state, "rule": answer.rule}
+    show(result, as_json, f"{directory}: {answer.state}" if answer.accepted else f"refused: {answer.rule}")
+    if not answer.accepted:
+        raise typer.Exit(1)
 
 
 @app.command()

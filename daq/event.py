@@ -53,6 +53,7 @@ class Outcome(IntEnum):
     L1_DEAD_INJECTION = 3  # vetoed after an injection
     HLT_REJECTED = 4
     KEPT = 5  # alive so far; at the end of the chain: spooled
+    L1_DEAD_BUSY = 6  # nobody could take the collision: the chain was slower than the run's clock
 
 
 class Column(NamedTuple):

@@ -79,11 +79,16 @@ def of_books(directory: Path, run: RunFile, n_events: int | None, level: Level) 
             MenuInUse(run.about[level]["name"], run.about[level].get("column"), tuple(lines), tuple(lines.values())),
         ),
         process_names=tuple(run.about["process_names"]),
-        seconds=sum(record.end_ns - record.begin_ns for record in chosen) * 1e-9,
+        seconds=sum(map(_looked_at_ns, chosen)) * 1e-9,
         luminosity_cm2_s=None if delivered.null_count() else luminosity_of(float(delivered.sum()), span_s),
         run={"live_fraction": 1.0 - sum(dead.values()), "dead_fraction": dead},
         notes=_SPOOL_NOTES if level == "hlt" else (_VETO_NOTE,) if dead.get("injection") else (),
     )
+
+
+def _looked_at_ns(record: BlockRecord) -> int:
+    """Return the time of a block in which collisions were looked at [ns]."""
+    return record.end_ns - record.begin_ns - sum(record.sections.get("dead_ns_busy", ()))
 
 
 def _trigger_words(books: Books, n_lines: int) -> Iterator[Chunk]:
@@ -103,6 +108,8 @@ def _trigger_words(books: Books, n_lines: int) -> Iterator[Chunk]:
         if process.max() >= n_processes:
             raise InputError(f"run.json names {n_processes}", file=part, key="process", value=int(process.max()))
         outcomes += np.bincount(outcome, minlength=len(Outcome))
+        looked_at = outcome != Outcome.L1_DEAD_BUSY
+        table, outcome, process = table.filter(looked_at), outcome[looked_at], process[looked_at]
         raw, accepted = (np.ascontiguousarray(table.select(names).to_numpy()) for names in (raw_words, words))
         is_kept = np.isin(outcome, (Outcome.KEPT, Outcome.HLT_REJECTED))
         yield Chunk(

@@ -62,6 +62,8 @@ class Pulse:
             return f"{self.name}: {trouble}"
         if (silent_s := self.silent_s(now_s)) > after_s:
             return f"{self.name} has said nothing for {silent_s:.0f} s"
+        if not self.frame:
+            return None
         block, at_block_s = self.frame["statistics"]["current_block"], now_s - self._at_block_s
         if block >= 0 and at_block_s > after_s:
             return f"{self.name} has been at block {block} for {at_block_s:.0f} s"

@@ -57,8 +57,8 @@ class BlockMaker(Protocol):
 def run_source(node: Node, maker: BlockMaker, conduct: Conduct | None = None) -> None:
     """Make the blocks of the run and own each until it is durable.
 
-    Nothing is made before somebody conducts the run (unless ``conduct`` says how it begins) and the spool has said what
-    is durable. Status frames say how many blocks are ``done`` and whether the run is ``finished``.
+    Nothing is made before somebody conducts the run (unless ``conduct`` says how it begins), the spool has said what is
+    durable, and L1 is there. Status frames say how many blocks are ``done`` and whether the run is ``finished``.
     """
     source = _Source(node, maker, conduct)
     while True:
@@ -117,7 +117,7 @@ class _Source:
     def _due_s(self) -> float:
         """Return the time until the next block is to be made [s], infinite if nobody knows; sets the clock."""
         number = self._ledger.next_number()
-        if self._conduct is None or self._conduct.paused or not self._knows_durable:
+        if self._conduct is None or self._conduct.paused or not (self._knows_durable and self._outlet.has_receivers):
             if self._clock is not None:
                 self._clock.halt()
             return float("inf")

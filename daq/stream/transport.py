@@ -334,6 +334,11 @@ class Outlet:
         return sent
 
     @property
+    def has_receivers(self) -> bool:
+        """Return whether anybody has ever wanted blocks."""
+        return bool(self._receivers)
+
+    @property
     def credits(self) -> int:
         """Return how many blocks could be sent now."""
         return sum(max(0, receiver.free) for receiver in self._receivers.values())

@@ -3,7 +3,8 @@
 Causes, in order of priority: *spacing* and *buffer* (nothing at all can be accepted; see `triggers.gdl.timing`), then
 *injection* (lines that the veto holds cannot fire). A stretch of dead time is cut where a section or the block ends;
 what is left of it belongs to the next one. So the dead time of a run is that of its union, and delivered minus dead is
-the live time of the vetoed lines. A line without ``!veto`` is also live in the dead time of injection.
+the live time of the vetoed lines. A line without ``!veto`` is also live in the dead time of injection. A whole block is
+dead for the cause *busy* if the chain was slower than the clock of the run (`busy_time`).
 """
 
 from __future__ import annotations
@@ -80,6 +81,17 @@ def dead_time(
         left = np.maximum(dead["injection"] - dead["spacing"] - dead["buffer"], 0)
         dead["injection"] = np.rint(left * share).astype(np.int64)
     return sections, dead
+
+
+def busy_time(n_events: int, *, interval: tuple[int, int], section_ns: int) -> tuple[Array, Array, Array]:
+    """Return (sections, events in them, dead time in them [ns]) of a block whose collisions nobody could take.
+
+    All of its time is dead for this one cause, *busy*, whatever else would have held it. When its events were is not
+    known: they are shared out by time.
+    """
+    section, begin, end = _pieces(np.array(interval[:1]), np.array(interval[1:]), interval, section_ns).T
+    share = np.rint(n_events * (end - interval[0]) / (interval[1] - interval[0])).astype(np.int64)
+    return section, np.diff(share, prepend=0), end - begin
 
 
 def _pieces(begin: Array, end: Array, interval: tuple[int, int], section_ns: int) -> Array:

@@ -72,7 +72,7 @@ def test_the_books_are_those_of_the_definition(reference: Path):
     assert summary["reconciles"]
     assert summary["generated"] == EVENTS
     assert summary["l1_rejected"] == (~accepted).sum()
-    assert summary["l1_dead"] == {"spacing": 0, "buffer": dead.sum(), "injection": 0}
+    assert summary["l1_dead"] == {"spacing": 0, "buffer": dead.sum(), "injection": 0, "busy": 0}
     assert summary["hlt_rejected"] == (accepted & ~dead & ~kept).sum()
     assert summary["spooled"] == kept.sum()
     assert summary["restarts"] == summary["retries"] == summary["duplicates"] == summary["wire_errors"] == 0

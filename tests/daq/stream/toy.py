@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -14,12 +16,15 @@ import numpy as np
 from daq.event import EventBatch, Outcome
 from daq.run_directory import RunFile
 from daq.settings import HltSettings, L1Settings, RunSettings, StreamSettings
+from daq.spool import Manifest
+from daq.stream import loops
 from daq.stream.codec import Block, Encoded
 from daq.stream.contract import LOST
 from daq.stream.loops import run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
 from daq.stream.nursery import serve
 from daq.stream.supervisor import supervise
+from daq.stream.transport import Inlet
 
 ROOT = Path(__file__).resolve().parents[3]
 BLOCK_NS = 10_000_000
@@ -80,6 +85,15 @@ def make_block(run: RunFile, number: int) -> Block:
 
 def l1(block: Block, before: list[int] | None) -> tuple[Block, list[int]]:
     """Accept even events and those divisible by 3; every 7th accept of the *run* is lost in dead time (the state)."""
+    if block.notes.get(LOST):
+        outcome = np.full(block.n_events, Outcome.L1_DEAD_BUSY, dtype=np.uint8)
+        tables = {
+            "all.outcome": outcome,
+            "all.l1_words": np.zeros((outcome.size, 1), dtype=np.uint64),
+            "kept.l1": np.zeros((0, 1), dtype=np.uint64),
+        }
+        sections = {"section": [0], "generated": [block.n_events], "dead_ns_busy": [BLOCK_NS]}
+        return replace(block, tables=tables, notes={**block.notes, "sections": sections}), before or [0]
     time.sleep(WORK_S)
     event = block.events["event"]
     bits = (event % 2 == 0).astype(np.uint64) | (event % 3 == 0).astype(np.uint64) << np.uint64(1)
@@ -125,9 +139,60 @@ def damage_first_copy(node: Node, number: int) -> None:
     node.codec.encode = damaged
 
 
+def die_at(point: str, marker: Path) -> None:
+    """Let the process die by SIGKILL the first time that it comes to a point; a marker tells those who come after."""
+
+    def dying(function: Any, *, after: bool) -> Any:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            result = function(*arguments, **options) if after else None
+            if not marker.exists() and not any(isinstance(a, Path) and "block=00000000" in a.name for a in arguments):
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result if after else function(*arguments, **options)
+
+        return wrapped
+
+    match point:
+        case "half a file":
+            os.fsync = dying(os.fsync, after=False)
+        case "file flushed, not in its place":
+            os.fsync = dying(os.fsync, after=True)
+        case "part in its place, not in the manifest":
+            Manifest.append = dying(Manifest.append, after=False)  # type: ignore[method-assign]
+        case "part in the manifest, not told":
+            Manifest.append = dying(Manifest.append, after=True)  # type: ignore[method-assign]
+        case "part told":
+            loops._Spool._tell = dying(loops._Spool._tell, after=True)  # type: ignore[method-assign]
+        case "block made, not sent":
+            ToyMaker.__call__ = dying(ToyMaker.__call__, after=True)  # type: ignore[method-assign]
+        case "block taken, not passed on":
+            Inlet.finish = dying(Inlet.finish, after=False)  # type: ignore[method-assign]
+        case "block passed on":
+            Inlet.finish = dying(Inlet.finish, after=True)  # type: ignore[method-assign]
+        case _:
+            raise ValueError(point)
+
+
+def fail_while(marker: Path) -> None:
+    """Let nothing be flushed to disk while a file exists."""
+    flush = os.fsync
+
+    def fsync(fd: int) -> None:
+        if marker.exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(fd)
+
+    os.fsync = fsync
+
+
 def run_node(place: Place) -> None:
     """Be one process of a toy run."""
     node = Node(place)
+    role, _, point = os.environ.get("TOY_DIE", "").partition(":")
+    if place.role == role:
+        die_at(point, place.run_directory / "died")
+    if place.role == "spool" and "TOY_DISK" in os.environ:
+        fail_while(Path(os.environ["TOY_DISK"]))
     if os.environ.get("TOY_DAMAGE") == place.role:
         damage_first_copy(node, 10)
     if place.role == "source":
@@ -152,7 +217,7 @@ def command(call: str) -> list[str]:
 
 def nursery() -> None:
     """Be the nursery of a toy run."""
-    serve(run_node, warm_up=lambda: None)
+    serve(run_node, warm_up=lambda: hlt(l1(make_block(toy_run(), 0), None)[0]))
 
 
 def carry_through(directory: Path, run: RunFile, **options: Any) -> dict[str, Any]:
