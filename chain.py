@@ -416,10 +416,8 @@ def carry_out(
 
 def run_node(place: Place) -> None:
     """Be one process of a run: its node, its stage, its /metrics."""
-    from monitors.exporter import serve
-
     node = Node(place)
-    node.metrics_url = serve(node.statistics, place.role, place.slot)
+    node.metrics_url = serve_metrics(node)
     settings = node.run.settings
     match place.role:
         case "source":
@@ -430,6 +428,13 @@ def run_node(place: Place) -> None:
             run_stage(node, Chain.of(settings).hlt_stage())
         case "spool":
             run_spool(node)
+
+
+def serve_metrics(node: Node) -> str:
+    """Serve /metrics of a process; return the address."""
+    from monitors.exporter import serve
+
+    return serve(node.statistics, node.place.role, node.place.slot)
 
 
 class BlockMaker:

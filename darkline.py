@@ -548,6 +548,27 @@ def keys_show(directory: Annotated[Path, typer.Argument(help="Folder of keys.")]
     show(shown, as_json, command.text_of_show(shown))
 
 
+@app.command()
+def node(
+    role: Annotated[str, typer.Argument(help="source, l1, hlt or spool.")],
+    config: Config,
+    slot: Annotated[int, typer.Option("--slot", min=0, help="Which of the HLT workers.")] = 0,
+    keys: Keys = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run directory of the spool; else for the log.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Be one process of a run over several machines (docs/stream.md)."""
+    import chain
+    from commands import node as command
+    from monitors.terminal import closing
+
+    settings = chain.load_run(config, keys=keys)
+    with naming(config):
+        summary = command.run(role, settings, slot=slot, out=out)
+    if summary is not None:
+        show(summary, as_json, closing(summary, out or Path("runs") / settings.name))
+
+
 @app.command(hidden=True)
 def vertex_acceptance(
     out: Annotated[Path, typer.Option("--out", "-o", help="Picture.")] = Path("docs/pictures/vertex_acceptance.png"),

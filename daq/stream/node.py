@@ -17,8 +17,8 @@ import zmq
 
 from daq.errors import WireError
 from daq.run_directory import open_log, read_run
-from daq.stream.codec import Block, Codec, run_key
-from daq.stream.contract import Contract, check_durable
+from daq.stream.codec import Block, Codec
+from daq.stream.contract import Contract, check_durable, run_key
 from daq.stream.frames import write_frame
 from daq.stream.statistics import Statistics
 from daq.stream.transport import HEARTBEAT_S, Delivery, Durable, Inlet, Outlet, Port
@@ -60,7 +60,7 @@ class Node:
         self.statistics.begin()
         self.log = open_log(place.run_directory, place.name)
         self.codec = Codec(run=self.run.settings.run, menu_hash=self.run.menu_hash, contract=self._contract())
-        self._key = run_key(self.run.settings.run, self.run.menu_hash)
+        self._key = run_key(self.run)
         self._errors: Counter[str] = Counter()
         self.metrics_url = ""
         self.wire = Wire(self.stream, place.name, place.endpoint, key=self._key, hwm=self._hwm)
@@ -156,6 +156,18 @@ class Node:
                 self._note(error)
             else:
                 return
+
+    def hear(self, port: Port) -> Iterator[Delivery]:
+        """Yield what comes in at a port that no blocks come through; what is no message is counted."""
+        while True:
+            try:
+                delivery = port.receive()
+            except WireError as error:
+                self._note(error)
+                continue
+            if delivery is None:
+                return
+            yield delivery
 
     def _check_durable(self, outlet: Outlet, peer: str, message: Durable) -> None:
         try:

@@ -29,7 +29,7 @@ from daq.run_control import Command, RunState, move
 from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
 from daq.settings import read_json
 from daq.spool import read_manifest
-from daq.stream.codec import run_key
+from daq.stream.contract import run_key
 from daq.stream.control import Counter
 from daq.stream.frames import MAX_FRAME_BYTES, read_frame
 from daq.stream.health import Pulse, stalled_stage
@@ -193,7 +193,7 @@ class _Supervisor:
         places = [Place(role, slot, directory, sockets) for role, slot in roles]
         self.processes = {place.name: _Process(place) for place in places}
         self.source = self.processes["source-0"]
-        key = run_key(run.settings.run, run.menu_hash)
+        key = run_key(run)
         self._wire = Wire(self.stream, "supervisor", places[0].endpoint, key=key, hwm=100)
         self._frames = self._wire.subscriber(MAX_FRAME_BYTES)
         self._to_source = self._wire.connect("source")

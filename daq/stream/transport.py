@@ -101,7 +101,18 @@ class Conduct(msgspec.Struct, tag="conduct", frozen=True):
     """Make no more blocks than it takes to complete the part at hand; not taken back."""
 
 
-Message = Hello | Grant | Parcel | Mark | Lost | Again | Durable | Conduct
+class End(msgspec.Struct, tag="end", frozen=True):
+    """Down the stream, where nobody supervises: all blocks of the run are durable, or it has failed. Said again."""
+
+    n_blocks: _Id
+    failure: str = ""
+
+
+class Ended(msgspec.Struct, tag="ended", frozen=True):
+    """Answer to `End`: I know, and so does everybody whom I have to tell."""
+
+
+Message = Hello | Grant | Parcel | Mark | Lost | Again | Durable | Conduct | End | Ended
 _decoder = msgspec.msgpack.Decoder(Message)
 _DIGEST = struct.Struct("<Q")
 
@@ -339,6 +350,11 @@ class Outlet:
         return bool(self._receivers)
 
     @property
+    def receivers(self) -> list[str]:
+        """Return who has ever wanted blocks."""
+        return list(self._receivers)
+
+    @property
     def credits(self) -> int:
         """Return how many blocks could be sent now."""
         return sum(max(0, receiver.free) for receiver in self._receivers.values())
@@ -448,6 +464,7 @@ class Inlet:
         self._session = secrets.randbits(63)
         self._senders: dict[str, _Sender] = {} if port.peer is None else {port.peer: _Sender()}
         self._current = ""
+        self.end: End | None = None
 
     def receive(self) -> Block | None:
         """Return the next block, None if there is none; call `finish` before the next one.
@@ -474,6 +491,8 @@ class Inlet:
                 case Mark(_, epoch, serial):
                     self._lose_until(peer, epoch, serial)
                     self._announce(peer)
+                case End():
+                    self.end = message
                 case _:
                     raise self.port.accuse(peer, f"sends {type(message).__name__}, must send blocks")
         return None
@@ -536,6 +555,11 @@ class Inlet:
             return
         sender = self._senders[peer]
         self.port.send(peer, Grant(self._session, sender.epoch, sender.finished, self._slots))
+
+    def answer_end(self) -> None:
+        """Say that the end of the run is known here and further down."""
+        for peer in self._senders:
+            self.port.send(peer, Ended())
 
     def ask_again(self, block: int | None) -> None:
         """Pass on, up the stream, that a block is needed once more."""

@@ -33,7 +33,7 @@ class Wire:
     default : callable
         Role -> endpoint where the settings name none.
     key : int
-        Of the run (`daq.stream.codec.run_key`).
+        Of the run (`daq.stream.contract.run_key`).
     """
 
     def __init__(self, stream: StreamSettings, name: str, default: Callable[[str], str], *, key: int, hwm: int):
