@@ -7,6 +7,7 @@ the spool has a run directory. The others keep their log and counters in a folde
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +76,7 @@ def run(role: str, settings: RunSettings, *, slot: int, out: Path | None) -> dic
 
 def _spool(node: Node, run_file: RunFile, source: MixSource) -> dict[str, Any]:
     summary: dict[str, Any] = {}
+    begin_s = time.monotonic()
 
     def close_books(end: End) -> bool:
         summary.update(
@@ -84,6 +86,8 @@ def _spool(node: Node, run_file: RunFile, source: MixSource) -> dict[str, Any]:
                 delivered_fb=source.delivered_fb,
                 stopped_early=end.n_blocks < run_file.n_blocks,
                 failure=end.failure or None,
+                wall_s=time.monotonic() - begin_s,  # of this process: an earlier one that died is not counted
+                retries=end.resends,
                 duplicates=node.statistics["duplicates"],
                 wire_errors=node.statistics["wire_errors"],
                 refused=node.statistics["refused"],

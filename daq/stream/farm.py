@@ -37,7 +37,7 @@ def farm_source(node: Node, maker: BlockMaker) -> None:
     with _draining_at_signals(source):
         while not (source.finished or source.failure):
             source.turn()
-        end = End(source.n_blocks, source.failure)
+        end = End(source.n_blocks, source.failure, node.statistics["resends"])
         node.log.info("end of run", blocks=end.n_blocks, failure=end.failure)
         if silent := tell(node, source.outlet, ["l1-0"], end, 3 * END_PATIENCE_S):
             node.log.warning("has not answered to the end of the run", peers=silent)

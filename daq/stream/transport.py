@@ -106,6 +106,8 @@ class End(msgspec.Struct, tag="end", frozen=True):
 
     n_blocks: _Id
     failure: str = ""
+    resends: _Id = 0
+    """Blocks that the source sent once more, for the summary."""
 
 
 class Ended(msgspec.Struct, tag="ended", frozen=True):

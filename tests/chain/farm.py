@@ -87,9 +87,11 @@ class Farm:
         self.run = directory / "run"
         self._processes: list[Process] = []
 
-    def start(self, role: str, *, host: str | None = None, slot: int = 0, keys: Path | None = None) -> Process:
-        """Start a process."""
-        name = f"{role}-{slot}"
+    def start(
+        self, role: str, *, host: str | None = None, slot: int = 0, keys: Path | None = None, folder: str | None = None
+    ) -> Process:
+        """Start a process; its log goes to a folder named after it, if not otherwise said."""
+        name = folder or f"{role}-{slot}"
         arguments: list[object] = ["node", role, self.config, "--slot", slot]
         arguments += ["--out", self.run if role == "spool" else self.directory / name]
         if (keys or self.keys) is not None:
@@ -108,6 +110,11 @@ class Farm:
             wait_for(lambda: self.blocks_done() >= n, f"{n} durable blocks", 90)
         except AssertionError:
             pytest.fail(f"{self.blocks_done()} of {n} blocks durable.\n{self.said()}")
+
+    def log(self, name: str) -> str:
+        """Return what a process has logged."""
+        path = self.directory / name / "log.jsonl"
+        return path.read_text() if path.exists() else ""
 
     def said(self) -> str:
         """Return everything that all processes said and logged."""

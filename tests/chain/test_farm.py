@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from daq.stream.keys import ALLOWED, make_keys, read_allowed
 from tests.chain.commands import darkline_here
 from tests.chain.farm import Farm, Network, counters, decisions, write_config
+from tests.waiting import wait_for
 
 EVENTS = 60_000
 ROLES = ["source", "l1", "hlt", "spool"]
@@ -75,8 +77,9 @@ def test_hosts_with_a_pulled_cable_and_a_stranger(tmp_path: Path, undisturbed: P
         with Farm(tmp_path, config, tmp_path / "keys") as farm:
             spool = farm.start("spool", host=hosts[3])
             l1 = farm.start("l1", host=hosts[0])
+            stranger = farm.start("hlt", host=hosts[1], keys=tmp_path / "forged", folder="stranger")
+            wait_for(lambda: "its key is not on the list" in farm.log("l1-0"), "the refusal of the stranger")
             workers = [farm.start("hlt", slot=slot, host=hosts[1 + slot]) for slot in (0, 1)]
-            farm.start("hlt", slot=0, host=hosts[1], keys=tmp_path / "forged")
             source = farm.start("source", host=hosts[0])
             farm.wait_for_blocks(8)
             network.pull(2)
@@ -86,10 +89,12 @@ def test_hosts_with_a_pulled_cable_and_a_stranger(tmp_path: Path, undisturbed: P
             network.plug(2)
             assert spool.exit_code() == 0, farm.said()
             assert [each.exit_code() for each in (source, l1, *workers)] == [0] * 4, farm.said()
-            log = (tmp_path / "l1-0" / "log.jsonl").read_text()
+            log, complaint = farm.log("l1-0"), farm.log("stranger")
+            assert stranger.is_running
     summary = counters(farm.run)
     assert (summary["state"], summary["generated"]) == ("DONE", EVENTS)
-    assert read_allowed(tmp_path / "forged")["hlt"] in log.replace("\\u0026", "&")
+    assert json.dumps(read_allowed(tmp_path / "forged")["hlt"]) in log
+    assert "refused by l1: our key is not let in" in complaint
     assert network.address(1) in log
     assert summary["refused"] >= 1
     same_decisions(farm.run, undisturbed)
