@@ -41,7 +41,7 @@ from hlt.variables import L1_BITS
 from triggers.bits import flags_of
 from triggers.columns import AUTO, ColumnSettings
 from triggers.emulator import L1Emulator, L1Result
-from triggers.gdl.deadtime import busy_time, dead_time
+from triggers.gdl.deadtime import CAUSES, busy_time, dead_time
 from triggers.gdl.menu import L1Menu
 
 if TYPE_CHECKING:
@@ -232,7 +232,9 @@ class L1Stage:
         }
         interval = block.notes["begin_ns"], block.notes["end_ns"]
         section, generated, dead_ns = busy_time(n, interval=interval, section_ns=self._section_ns)
-        sections = {"section": section, "generated": generated, "dead_ns_busy": dead_ns}
+        empty = np.zeros_like(dead_ns)
+        columns = {"generated": generated, "l1_accepted": empty, **{f"dead_ns_{cause}": empty for cause in CAUSES}}
+        sections = {"section": section, **columns, "dead_ns_busy": dead_ns}
         notes = {name: note for name, note in block.notes.items() if name != LOST}
         notes["sections"] = {name: column.tolist() for name, column in sections.items()}
         return _replace(block, block.events, tables, notes), [int(number) for number in nothing.state]
@@ -253,9 +255,9 @@ class L1Stage:
         rows = {
             name: np.bincount(np.searchsorted(numbers, each), minlength=numbers.size) for name, each in columns.items()
         }
-        for cause, dead_ns in dead.items():
+        for cause in (*CAUSES, "busy"):
             rows[f"dead_ns_{cause}"] = np.zeros(numbers.size, dtype=np.int64)
-            rows[f"dead_ns_{cause}"][np.searchsorted(numbers, dead_in)] = dead_ns
+            rows[f"dead_ns_{cause}"][np.searchsorted(numbers, dead_in)] = dead.get(cause, 0)
         return {"section": numbers.tolist(), **{name: values.tolist() for name, values in rows.items()}}
 
 

@@ -181,6 +181,17 @@ _GROUP_NAMES = tuple(
     for group, columns in GROUPS.items()
 )
 """Arrays as `EventBatch.take` goes through them: offsets of a group, then values, with offsets of their own or ""."""
+_GROUP_SHAPES = tuple(
+    (
+        f"{group}.offsets",
+        tuple(
+            (each.path, f"{each.path}.offsets" if each.length == 0 else "", (each.length,) if each.length > 1 else ())
+            for each in columns
+        ),
+    )
+    for group, columns in GROUPS.items()
+)
+"""The same with the shape of a row, as `EventBatch.check` wants it."""
 
 
 def gather(offsets: Array, chosen: Array) -> tuple[Array, Array]:
@@ -273,15 +284,13 @@ class EventBatch:
 
     def check(self) -> None:
         """Raise `EventError` unless every array has the length that the offsets promise."""
-        for column in SCALARS:
-            self._expect(column.path, (self.size,))
-        for group, columns in GROUPS.items():
-            objects = self._check_offsets(f"{group}.offsets", self.size)
-            for column in columns:
-                if column.length == 0:
-                    self._expect(column.path, (self._check_offsets(f"{column.path}.offsets", objects),))
-                else:
-                    self._expect(column.path, (objects,) if column.length == 1 else (objects, column.length))
+        for name in _SCALAR_NAMES:
+            self._expect(name, (self.size,))
+        for offsets, values in _GROUP_SHAPES:
+            objects = self._check_offsets(offsets, self.size)
+            for name, inner, row_shape in values:
+                rows = self._check_offsets(inner, objects) if inner else objects
+                self._expect(name, (rows, *row_shape))
 
     def _expect(self, name: str, shape: tuple[int, ...]) -> None:
         if self._arrays[name].shape != shape:
@@ -292,8 +301,9 @@ class EventBatch:
         self._expect(name, (rows + 1,))
         if offsets[0] != 0:
             raise EventError("must start at 0", key=f"{name}[0]", value=int(offsets[0]))
-        if rows and (steps := np.flatnonzero(np.diff(offsets) < 0)).size:
-            raise EventError("must not run backwards", key=f"{name}[{int(steps[0]) + 1}]")
+        falls = offsets[1:] < offsets[:-1]
+        if falls.any():
+            raise EventError("must not run backwards", key=f"{name}[{int(falls.argmax()) + 1}]")
         return int(offsets[-1])
 
     def replaced(self, arrays: Mapping[str, Array]) -> EventBatch:

@@ -7,6 +7,7 @@ one by one). Normal numbers come from a ziggurat of 256 layers, which needs one 
 100.
 
 A caller makes a generator with `new_draws`; kernels take its record, point it at an event with `start` and pass it on.
+Whoever knows beforehand how many words the objects of a block need takes them all at once with `fill_words`.
 
 Ziggurat: Marsaglia and Tsang, J. Stat. Softw. 5 (2000) no. 8; layer, sign and abscissa from bits of their own, as
 Doornik (2005) asks for.
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from daq.jit import Array, kernel_lean
+from daq.jit import Array, kernel_inline, kernel_lean
 
 # Streams: which part of the simulation asks. Two parts never share a stream, so adding a draw to one of them leaves
 # the numbers of the others as they were.
@@ -58,6 +59,8 @@ def _ziggurat() -> tuple[Array, Array]:
 
 
 _EDGES, _HEIGHTS = _ziggurat()
+_SCALES = np.concatenate([_EDGES[:-1], -_EDGES[:-1]]) / 8388608.0
+"""Of a place in a layer, drawn as 23 bits; the upper half of the table is for negative numbers."""
 
 
 DRAWS: np.dtype[Any] = np.dtype(
@@ -126,6 +129,57 @@ def _refill(draws: Any) -> None:
 
 
 @kernel_lean
+def _round(
+    c_0: Any, c_1: Any, c_2: Any, c_3: Any, key_0: Any, key_1: Any
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
+    mask = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    product_0 = np.uint64(0xD2511F53) * (c_0 & mask)
+    product_1 = np.uint64(0xCD9E8D57) * (c_2 & mask)
+    return (product_1 >> half) ^ c_1 ^ key_0, product_1 & mask, (product_0 >> half) ^ c_3 ^ key_1, product_0 & mask
+
+
+@kernel_lean
+def fill_words(key: tuple[int, int, int], first_event: int, owner: Array, number: Array, out: Array) -> None:
+    """Write the words of many counters of a (seed, run, stream) into ``out``, uint32, four of each.
+
+    Counter j is number ``number[j]`` (int64) of event ``first_event + owner[j]`` (int64). 4 ns a counter.
+    """
+    seed, run, stream = key
+    mask = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    step_0, step_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+    seed_0, seed_1 = np.uint64(seed) & mask, np.uint64(seed) >> half
+    high, last, first = np.uint64(stream) << np.uint64(24), np.uint64(run) & mask, np.uint64(first_event)
+    for j in range(owner.size):
+        event = first + np.uint64(owner[j])
+        c_0, c_1 = np.uint64(number[j]), event & mask
+        c_2, c_3 = ((event >> half) & np.uint64(0xFFFFFF)) | high, last
+        k_0, k_1 = seed_0, seed_1
+        # Ten rounds written out: a loop over them would keep the loop over counters from becoming vector instructions.
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        k_0, k_1 = (k_0 + step_0) & mask, (k_1 + step_1) & mask
+        c_0, c_1, c_2, c_3 = _round(c_0, c_1, c_2, c_3, k_0, k_1)
+        out[4 * j], out[4 * j + 1], out[4 * j + 2], out[4 * j + 3] = c_0, c_1, c_2, c_3
+
+
+@kernel_inline
 def _word(draws: Any) -> Any:
     if draws.next >= 4 * LANES:
         _refill(draws)
@@ -140,22 +194,22 @@ def uniform(draws: Any) -> float:
     return (np.float64(_word(draws)) + 0.5) * (1.0 / 4294967296.0)
 
 
-@kernel_lean
+@kernel_inline
 def normal(draws: Any) -> float:
     """Return the next standard normal number: float64, 23 bits fine in its layer."""
-    x, layer = _in_layer(draws)
+    word = _word(draws)
+    # Layer and sign choose the scale together: half of the branches on a sign would be guessed wrongly.
+    x: float = (np.float64(word >> 9) + 0.5) * _SCALES[word & 511]
+    layer = word & 255
     # Apart from the rest, which is rare: so much is small enough to be pasted into its callers.
     return x if abs(x) < _EDGES[layer + 1] else _beyond(draws, x, layer)
 
 
 @kernel_lean
 def _in_layer(draws: Any) -> tuple[float, int]:
-    """Draw a layer, and a place in it."""
+    """Draw a place in a layer, and the layer."""
     word = _word(draws)
-    layer = word & 255
-    # The sign by arithmetic: half of the branches would be guessed wrongly.
-    side = np.float64(1 - ((word >> 7) & 2))
-    return side * (np.float64(word >> 9) + 0.5) * (1.0 / 8388608.0) * _EDGES[layer], layer
+    return (np.float64(word >> 9) + 0.5) * _SCALES[word & 511], word & 255
 
 
 @kernel_lean

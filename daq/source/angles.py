@@ -69,7 +69,12 @@ def arc_per_chord(sine_squared: float) -> float:
     if sine_squared > 0.25:
         sine = math.sqrt(sine_squared)
         return asin(sine) / sine
-    u = sine_squared
+    return near_arc_per_chord(sine_squared)
+
+
+@kernel_lean
+def near_arc_per_chord(u: float) -> float:
+    """Return `arc_per_chord` of a number of at most 1/4."""
     return ((((((_S7 * u + _S6) * u + _S5) * u + _S4) * u + _S3) * u + _S2) * u + _S1) * u + _S0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from daq.event import Array, EventBatch
 from daq.source.background import BeamBackground
-from daq.source.detector import respond
+from daq.source.detector import RESPONSE, respond
 from daq.source.particles import Particles
 from daq.source.primitives import primitives_of
 
@@ -30,8 +30,9 @@ def assemble(
         fired = primitives_of(seen, **where)
     else:
         laid = background.lay(stamps, first_event)
-        objects = respond(background.with_tracks(particles, laid, first_event), **where)
-        seen = _closed(background.with_clusters(objects, laid, first_event))
+        seen = respond(particles, RESPONSE, background.stray(laid, first_event), laid.clusters, **where)
+        background.fill_clusters(seen, laid, first_event)
+        seen = _closed(seen)
         fired = background.with_segments(primitives_of(seen, **where), laid, first_event)
     return EventBatch.of_columns(len(particles), truth | stamps | seen | fired)
 

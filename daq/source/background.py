@@ -2,14 +2,16 @@
 
 Each kind enters where it is simplest to have it seen by all that follows, after what the collision itself left there:
 
-* particles from the beam pipe join those of the event, before the detector response: tracks with large z0, their
+* particles from the beam pipe go through the detector response after those of the event: tracks with large z0, their
   clusters and trigger primitives come out alike;
-* soft ECL clusters join the clusters after the response, with times far outside of its resolution, before the trigger
-  cells are made of them;
+* soft ECL clusters are written into room that the response leaves for them, with times far outside of its resolution,
+  before the trigger cells are made of them;
 * CDC track segments join those of the tracks.
 
 How many there are is a Poisson number, of a mean that rises after an injection whenever the injected bunch comes round.
-All draws are of streams of their own: the particles of the collisions are the same with background and without.
+All draws are of streams of their own: the particles of the collisions are the same with background and without. A soft
+cluster takes one counter of the generator and four segments another one, so that all of a block are made in loops that
+become vector instructions.
 
 Approximate: the background does not grow with luminosity or currents by itself (`level` is for that), clusters are even
 in the solid angle, over the gaps of the ECL too, and do not add to others that they fall upon, particles are half
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,21 +35,24 @@ from daq.philox import (
     STREAM_BACKGROUND_SEGMENTS,
     STREAM_BACKGROUND_TRACKS,
     exponential,
+    fill_words,
     new_draws,
     start,
     uniform,
 )
 from daq.settings import BackgroundSettings, RunSettings
-from daq.source.angles import atan2, sincos
+from daq.source.angles import sincos
 from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
 from daq.source.particles import Particles
+from daq.source.single import acos_32, fraction, log_32
 
 _SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
 _MOMENTUM = ("px", "py", "pz", "energy", "x", "y", "z")
 _MEASURED = tuple(
     f"clusters.{name}" for name in ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
 )
-_FLAGS = ("clusters.is_track", "clusters.has_photon_hypothesis")
+GUIDE = 256
+"""Uniform numbers for which the search in a table of Poisson numbers has its begin looked up."""
 
 
 class Stray(NamedTuple):
@@ -73,6 +78,7 @@ class Soft(NamedTuple):
     theta_max: float = math.radians(155.1)
     time_constant: float = 0.8
     time_noise: float = 0.25
+    containment: float = 2.576  # 99 % of a normal distribution, in standard deviations
 
 
 class Burst(NamedTuple):
@@ -105,6 +111,8 @@ class BeamBackground:
         self._key = seed, run
         self._means = np.array([settings.level * getattr(settings, kind) for kind in Laid._fields])
         self._table = _poisson_table(self._means)
+        chances = np.arange(GUIDE) / GUIDE
+        self._guide = np.array([np.searchsorted(each[:-1], chances) for each in self._table])
         self._stray = Stray(settings.track_pt_gev, settings.track_z_cm)
         self._soft = Soft(settings.cluster_energy_gev, settings.cluster_time_ns)
         gates = np.zeros((2, len(InjectionRing)))
@@ -124,69 +132,46 @@ class BeamBackground:
     def lay(self, stamps: Mapping[str, Array], first_event: int) -> Laid:
         """Return how much there is in the events from ``first_event``, at the times that the clock gives."""
         strength = self.strength(stamps)
-        offsets = np.zeros((len(self._means), strength.size + 1), dtype=OFFSET)
+        n = strength.size
+        offsets = np.zeros((len(self._means), n + 1), dtype=OFFSET)
+        words = np.empty(4 * n, dtype=np.uint32)
+        counters = np.arange(n), np.zeros(n, dtype=np.int64)
         key = (*self._key, STREAM_BACKGROUND)
-        _count(key, new_draws(), first_event, self._means, self._table, strength, offsets)
+        _count(key, first_event, counters, words, self._means, self._table, self._guide, strength, offsets)
         return Laid(*offsets)
 
-    def with_tracks(self, particles: Particles, laid: Laid, first_event: int) -> Particles:
-        """Return the particles with those from the beam pipe, last in each event."""
-        if not laid.tracks[-1]:
-            return particles
-        offsets = particles.offsets + laid.tracks
-        before = particles.offsets
-        fields = _spread(before, {name: getattr(particles, name) for name in _MOMENTUM}, offsets, np.float64)
-        pdg = _spread(before, {"pdg": particles.pdg}, offsets, particles.pdg.dtype)
+    def stray(self, laid: Laid, first_event: int) -> Particles:
+        """Return the particles from the beam pipe; what `Particles` says of whole events is 0."""
+        n = int(laid.tracks[-1])
+        fields, pdg = np.empty((len(_MOMENTUM), n)), np.empty(n, dtype=np.int32)
         key = (*self._key, STREAM_BACKGROUND_TRACKS)
-        _draw_stray(
-            key, new_draws(), first_event, offsets, laid.tracks, self._stray, tuple(fields.values()), pdg["pdg"]
-        )
-        events = {name: getattr(particles, name) for name in Particles.EVENT_FIELDS}
-        return Particles(offsets=offsets, **pdg, **fields, **events)
+        _draw_stray(key, new_draws(), first_event, laid.tracks, self._stray, tuple(fields), pdg)
+        truth = dict.fromkeys(Particles.EVENT_FIELDS, np.zeros(laid.tracks.size - 1, dtype=np.float32))
+        return Particles(offsets=laid.tracks, pdg=pdg, **dict(zip(_MOMENTUM, fields, strict=True)), **truth)
 
-    def with_clusters(self, objects: dict[str, Array], laid: Laid, first_event: int) -> dict[str, Array]:
-        """Return the arrays of tracks and clusters with the soft clusters, last in each event."""
-        before = objects["clusters.offsets"]
-        offsets = before + laid.clusters
-        measured = _spread(before, {name: objects[name] for name in _MEASURED}, offsets, LAYOUT[_MEASURED[0]])
-        flags = _spread(before, {name: objects[name] for name in _FLAGS}, offsets, np.bool_)
+    def fill_clusters(self, objects: Mapping[str, Array], laid: Laid, first_event: int) -> None:
+        """Write the soft clusters into the places that `daq.source.detector.respond` left for them."""
+        n = int(laid.clusters[-1])
+        counters, places = np.empty((2, n), dtype=np.int64), np.empty(n, dtype=np.int64)
+        words, columns = np.empty(4 * n, dtype=np.uint32), np.empty(8 * n, dtype=np.float32)
         _draw_soft(
-            (*self._key, STREAM_BACKGROUND_CLUSTERS), new_draws(), first_event, offsets, laid.clusters, self._soft,
-            (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), tuple(measured.values()), *flags.values(),
+            (*self._key, STREAM_BACKGROUND_CLUSTERS), first_event, objects["clusters.offsets"], laid.clusters,
+            self._soft, (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM), (counters[0], counters[1]), places, words, columns,
+            tuple(objects[name] for name in _MEASURED),
         )  # fmt: skip
-        return objects | measured | flags | {"clusters.offsets": offsets}
 
     def with_segments(self, fired: Mapping[str, Array], laid: Laid, first_event: int) -> dict[str, Array]:
         """Return the arrays of the primitives with the segments of noise among those of tracks, rising, each once."""
         before = fired["segments.offsets"]
         segments = np.empty(int(before[-1]) + int(laid.segments[-1]), dtype=LAYOUT["segments"])
         after = np.zeros_like(before)
+        most = before.size + int(laid.segments[-1]) // 4  # the last counter of an event may be used in part
+        counters, words = np.empty((2, most), dtype=np.int64), np.empty(4 * most, dtype=np.uint32)
         _fill_segments(
-            (*self._key, STREAM_BACKGROUND_SEGMENTS), new_draws(), first_event, before, fired["segments"],
-            laid.segments, _SEGMENT_STARTS, after, segments,
+            (*self._key, STREAM_BACKGROUND_SEGMENTS), first_event, before, fired["segments"],
+            laid.segments, _SEGMENT_STARTS, counters, words, after, segments,
         )  # fmt: skip
         return {**fired, "segments.offsets": after, "segments": segments[: after[-1]]}
-
-
-def _spread(before: Array, columns: Mapping[str, Array], after: Array, dtype: Any) -> dict[str, Array]:
-    """Return the objects of events at new offsets, in columns of one dtype; what is new there is not filled."""
-    old = tuple(np.ascontiguousarray(values, dtype=dtype) for values in columns.values())
-    out = np.empty((len(old), int(after[-1])), dtype=dtype)
-    _move(before, old, after, out)
-    return dict(zip(columns, out, strict=True))
-
-
-@kernel_lean
-def _move(before: Array, columns: tuple[Array, ...], after: Array, out: Array) -> None:
-    last = before.size - 1
-    for k in range(len(columns)):
-        values, begin, shift = columns[k], 0, 0
-        for i in range(1, last + 1):
-            moved = after[i] - before[i]
-            if moved != shift or i == last:  # what comes before the new objects of event i - 1 moves together
-                for j in range(begin, before[i]):
-                    out[k, j + shift] = values[j]
-                begin, shift = before[i], moved
 
 
 def _poisson_table(means: Array) -> Array:
@@ -221,17 +206,16 @@ def _poisson(left: float, mean: float) -> int:
 
 @kernel_lean
 def _count(
-    key: tuple[int, int, int], states: Array, first_event: int, means: Array, table: Array, strength: Array,
-    offsets: Array,
+    key: tuple[int, int, int], first_event: int, counters: tuple[Array, Array], words: Array, means: Array,
+    table: Array, guide: Array, strength: Array, offsets: Array,
 ) -> None:  # fmt: skip
-    draws = states[0]
-    seed, run, stream = key
-    last = table.shape[1] - 1
+    fill_words(key, first_event, counters[0], counters[1], words)
+    last, cells = table.shape[1] - 1, guide.shape[1]
     for i in range(strength.size):
-        start(draws, seed, run, first_event + i, stream)
         for kind in range(means.size):
-            chance, count = uniform(draws), 0
+            chance, count = (np.float64(words[4 * i + kind]) + 0.5) * (1.0 / 4294967296.0), 0
             if strength[i] == 1.0:  # almost always
+                count = guide[kind, int(chance * cells)]
                 while count < last and chance > table[kind, count]:
                     count += 1
             if strength[i] != 1.0 or count == last:
@@ -241,18 +225,17 @@ def _count(
 
 @kernel_lean
 def _draw_stray(
-    key: tuple[int, int, int], states: Array, first_event: int, offsets: Array, laid: Array, stray: Stray,
+    key: tuple[int, int, int], states: Array, first_event: int, offsets: Array, stray: Stray,
     particle: tuple[Array, ...], pdg: Array,
 ) -> None:  # fmt: skip
     draws = states[0]
     seed, run, stream = key
     px, py, pz, energy, x, y, z = particle
     for i in range(offsets.size - 1):
-        added = laid[i + 1] - laid[i]
-        if added == 0:
+        if offsets[i] == offsets[i + 1]:
             continue
         start(draws, seed, run, first_event + i, stream)
-        for j in range(offsets[i + 1] - added, offsets[i + 1]):
+        for j in range(offsets[i], offsets[i + 1]):
             species = uniform(draws)
             pdg[j] = 2212 if species < 0.5 else 11 if species < 0.75 else -11
             mass = stray.proton_gev if species < 0.5 else stray.electron_gev
@@ -269,56 +252,70 @@ def _draw_stray(
 
 @kernel_lean
 def _draw_soft(
-    key: tuple[int, int, int], states: Array, first_event: int, offsets: Array, laid: Array, soft: Soft,
-    surface: tuple[float, float, float], measured: tuple[Array, ...], is_track: Array, has_photon_hypothesis: Array,
+    key: tuple[int, int, int], first_event: int, offsets: Array, laid: Array, soft: Soft,
+    surface: tuple[float, float, float], counters: tuple[Array, Array], places: Array, words: Array, columns: Array,
+    measured: tuple[Array, ...],
 ) -> None:  # fmt: skip
-    draws = states[0]
-    seed, run, stream = key
-    radius, back, front = surface
-    energy, theta, phi, r, time, dt99, shape = measured
+    owner, number = counters
+    for i in range(laid.size - 1):
+        shift = offsets[i + 1] - laid[i + 1]
+        for j in range(laid[i], laid[i + 1]):
+            owner[j], number[j], places[j] = i, j - laid[i], j + shift
+    fill_words(key, first_event, owner, number, words)
+    # All in single precision, which the columns are in: eight clusters are one vector.
+    one, two, half_turn = np.float32(1.0), np.float32(2.0), np.float32(math.pi)
+    radius, back, front = np.float32(surface[0]), np.float32(surface[1]), np.float32(surface[2])
     low, high = math.cos(soft.theta_max), math.cos(soft.theta_min)
-    for i in range(offsets.size - 1):
-        added = laid[i + 1] - laid[i]
-        if added == 0:
-            continue
-        start(draws, seed, run, first_event + i, stream)
-        for j in range(offsets[i + 1] - added, offsets[i + 1]):
-            deposit = soft.energy_min + soft.energy_mean * exponential(draws)
-            cosine = low + (high - low) * uniform(draws)
-            sine = math.sqrt((1.0 - cosine) * (1.0 + cosine))
-            noise = soft.time_noise / deposit
-            energy[j] = deposit
-            theta[j] = atan2(sine, cosine)
-            phi[j] = math.pi * (2.0 * uniform(draws) - 1.0)
-            r[j] = min(radius / sine, (front if cosine > 0.0 else back) / cosine)  # infinite at cosine 0
-            time[j] = soft.time_max * (2.0 * uniform(draws) - 1.0)
-            dt99[j] = 2.576 * math.sqrt(soft.time_constant * soft.time_constant + noise * noise)
-            shape[j] = uniform(draws)
-            is_track[j], has_photon_hypothesis[j] = False, True
+    begin, span, latest = np.float32(low), np.float32(high - low), np.float32(soft.time_max)
+    least, mean, widths = np.float32(soft.energy_min), np.float32(soft.energy_mean), np.float32(soft.containment)
+    constant, noise = np.float32(soft.time_constant**2), np.float32(soft.time_noise**2)
+    nine = np.uint32(9)
+    for j in range(places.size):
+        first, second, third, fourth = words[4 * j], words[4 * j + 1], words[4 * j + 2], words[4 * j + 3]
+        chance = (np.float32(np.int32(first >> np.uint32(1))) + np.float32(0.5)) * np.float32(1.0 / 2147483648.0)
+        deposit = least - mean * log_32(chance)
+        cosine = begin + span * fraction(second >> nine)
+        sine = np.sqrt((one - cosine) * (one + cosine))
+        end = front if cosine > np.float32(0.0) else back
+        columns[8 * j] = deposit
+        columns[8 * j + 1] = acos_32(cosine)
+        columns[8 * j + 2] = half_turn * (two * fraction(third >> nine) - one)
+        columns[8 * j + 3] = min(radius / sine, end / cosine)  # infinite at cosine 0
+        columns[8 * j + 4] = latest * (two * fraction(fourth >> nine) - one)
+        columns[8 * j + 5] = widths * np.sqrt(constant + noise / (deposit * deposit))
+        # Nine bits of each of three words are left: they make the fifth number.
+        columns[8 * j + 6] = fraction((second << np.uint32(14)) ^ (third << np.uint32(7)) ^ fourth)
+        columns[8 * j + 7] = np.float32(0.0)
+    for k in range(len(measured)):
+        column = measured[k]
+        for j in range(places.size):
+            column[places[j]] = columns[8 * j + k]
 
 
 @kernel_lean
 def _fill_segments(
-    key: tuple[int, int, int], states: Array, first_event: int, before: Array, old: Array, laid: Array, starts: Array,
-    after: Array, out: Array,
+    key: tuple[int, int, int], first_event: int, before: Array, old: Array, laid: Array, starts: Array,
+    counters: Array, words: Array, after: Array, out: Array,
 ) -> None:  # fmt: skip
-    draws = states[0]
-    seed, run, stream = key
-    n_layers = starts.size - 1
-    end = 0
+    used = 0
+    for i in range(laid.size - 1):
+        for number in range((laid[i + 1] - laid[i] + 3) >> 2):
+            counters[0, used], counters[1, used] = i, number
+            used += 1
+    fill_words(key, first_event, counters[0, :used], counters[1, :used], words)
+    n_layers, half = starts.size - 1, np.int64(32)
+    end = word = 0
     for i in range(before.size - 1):
         first = end
         for j in range(before[i], before[i + 1]):
             out[end] = old[j]
             end += 1
-        added = laid[i + 1] - laid[i]
-        if added > 0:
-            start(draws, seed, run, first_event + i, stream)
-        for _ in range(added):
-            place = uniform(draws) * n_layers  # its whole part is the superlayer, the rest of it the azimuth
-            layer = int(place)
+        for j in range(laid[i + 1] - laid[i]):
+            place = np.int64(words[word + j]) * n_layers  # its upper half is the superlayer, the lower the azimuth
+            layer = place >> half
             size = starts[layer + 1] - starts[layer]
-            end = _insert(out, first, end, starts[layer] + int((place - layer) * size))
+            end = _insert(out, first, end, starts[layer] + (((place & np.int64(0xFFFFFFFF)) * size) >> half))
+        word += (laid[i + 1] - laid[i] + 3) & -4
         after[i + 1] = end
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from daq.event import OFFSET, Array
 from daq.jit import kernel_lean
 from daq.philox import STREAM_DETECTOR, new_draws, normal, start
-from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
+from daq.source.helix import CROSSED, ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, RADII, SUPERLAYERS
 from daq.source.particles import Particles
 from daq.source.response import calorimeter, material, tracks
 from daq.source.response.identification import identify
@@ -33,21 +33,41 @@ DIAGONAL = (0, 5, 9, 12, 14)  # of a 5 x 5 matrix in the 15 numbers of its upper
 
 _HELIX = ("d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda")
 _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
-_RESPONSE = Response()
+RESPONSE = Response()
 _SURFACE = (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM)
 
 
 def respond(
-    particles: Particles, response: Response = _RESPONSE, /, *, first_event: int, seed: int, run: int
-) -> dict[str, Array]:
+    particles: Particles, response: Response = RESPONSE, stray: Particles | None = None, room: Array | None = None, /,
+    *, first_event: int, seed: int, run: int,
+) -> dict[str, Array]:  # fmt: skip
     """Return the ``tracks`` and ``clusters`` arrays of the event model for the events from ``first_event``.
 
     Event k's response depends on (seed, run, k) and on its particles alone. Objects follow the order of the particles
     that made them.
+
+    Parameters
+    ----------
+    particles
+        Of the collisions.
+    response
+        The numbers of the detector.
+    stray
+        More particles of the same events, behind those of the collisions.
+    room : (n_events + 1,)
+        Offsets of clusters that the caller will fill in himself: they come last in each event, marked as photon
+        hypotheses without a track. By default there are none.
+    first_event, seed, run
+        Which events these are.
     """
-    n_events, n_particles = len(particles), int(particles.offsets[-1])
+    n_events = len(particles)
+    if stray is None:
+        stray = Particles.build(np.zeros(n_events + 1, dtype=OFFSET))
+    if room is None:
+        room = np.zeros(n_events + 1, dtype=OFFSET)
+    n_particles = int(particles.offsets[-1]) + int(stray.offsets[-1])
     # A photon may become two tracks; each of two electrons may leave a cluster, with another one split off.
-    max_tracks, max_clusters = 2 * n_particles, 4 * n_particles
+    max_tracks, max_clusters = 2 * n_particles, 4 * n_particles + int(room[-1])
     columns = np.empty((11, max_tracks), dtype="<f4")  # helix, time, likelihoods
     covariance = np.empty((max_tracks, 15), dtype="<f4")
     charge, hits, layers = (np.empty(max_tracks, dtype=dtype) for dtype in ("|i1", "<u2", "|u1"))
@@ -55,13 +75,12 @@ def respond(
     clusters = np.empty((len(_CLUSTER), max_clusters), dtype="<f4")
     is_track = np.zeros(max_clusters, dtype=np.bool_)
     n_tracks, n_clusters = np.zeros(n_events + 1, dtype=OFFSET), np.zeros(n_events + 1, dtype=OFFSET)
-    busiest = int(np.diff(particles.offsets).max(initial=0))
-    scratch = np.empty((4 * busiest, 5)), np.empty((4 * busiest, 3)), np.empty((2 * busiest, 4))
-    momenta = particles.px, particles.py, particles.pz, particles.energy
+    busiest = int(np.diff(particles.offsets + stray.offsets).max(initial=0))
+    scratch = np.empty((4 * busiest, 5)), np.empty((4 * busiest, 3)), np.empty((2 * busiest, 4)), np.empty(CROSSED)
     _respond(
-        (seed, run, STREAM_DETECTOR), first_event, new_draws(), particles.offsets, particles.pdg,
-        momenta, (particles.x, particles.y, particles.z), records(response), MASSES_GEV, SUPERLAYERS, _SURFACE,
-        scratch, columns, covariance, (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
+        (seed, run, STREAM_DETECTOR), first_event, new_draws(), _columns(particles), _columns(stray), room,
+        records(response), MASSES_GEV, SUPERLAYERS, RADII, _SURFACE, scratch, columns, covariance,
+        (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
         n_tracks, n_clusters,
     )  # fmt: skip
     found, seen = int(n_tracks[-1]), int(n_clusters[-1])
@@ -83,40 +102,48 @@ def respond(
     }
 
 
+def _columns(particles: Particles) -> tuple[Array, ...]:
+    """Return offsets and codes, momenta and energy, vertex."""
+    return particles.offsets, *(getattr(particles, name) for name in Particles.PARTICLE_FIELDS)
+
+
 @kernel_lean
 def _respond(
-    key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, pdg: Array,
-    momenta: tuple[Array, Array, Array, Array], vertices: tuple[Array, Array, Array], tables: tuple[Any, Any, Any, Any],
-    masses: Array, superlayers: Array, surface: tuple[float, float, float],
-    scratch: tuple[Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
+    key: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...], stray: tuple[Array, ...],
+    room: Array, tables: tuple[Any, Any, Any, Any],
+    masses: Array, superlayers: Array, radii: Array, surface: tuple[float, float, float],
+    scratch: tuple[Array, Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
     cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
 ) -> None:  # fmt: skip
     draws = states[0]
     seed, run, stream = key
     tracking, identification, calorimetry, matter = tables[0][0], tables[1][0], tables[2][0], tables[3][0]
-    deposits, places, entries = scratch
+    deposits, places, entries, crossed = scratch
     charges, all_hits, all_layers = counts
     # 1 cm at the inner radius of the end caps, 40 cm, moves the cotangent by far less than 0.2.
-    steepest_front, steepest_back = calorimetry.cot_edges[0] + 0.2, calorimetry.cot_edges[5] - 0.2
+    steepest_front, steepest_back = (calorimetry.cot_edges[0] + 0.2) ** 2, (calorimetry.cot_edges[5] - 0.2) ** 2
     track = cluster = matched = 0
+    offsets = own[0]
     for i in range(offsets.size - 1):
         start(draws, seed, run, first_event + i, stream)
         n_deposits, first_track, first_cluster = 0, track, cluster
-        for j in range(offsets[i], offsets[i + 1]):
-            species, charge = _species(pdg[j])
-            px, py, pz, energy = momenta[0][j], momenta[1][j], momenta[2][j], momenta[3][j]
+        shift = offsets[i + 1] - stray[0][i]
+        for k in range(offsets[i], shift + stray[0][i + 1]):
+            if k < offsets[i + 1]:
+                code, px, py, pz, energy, x, y, z = _particle(own, k)
+            else:
+                code, px, py, pz, energy, x, y, z = _particle(stray, k - shift)
+            species, charge = _species(code)
             pt2 = px * px + py * py
             if species < 0 or pt2 <= 1e-6 * pz * pz or pt2 == 0.0:  # invisible, or down the beam pipe
                 continue
-            x, y, z = vertices[0][j], vertices[1][j], vertices[2][j]
             rho2 = x * x + y * y
             if not (rho2 < surface[0] ** 2 and surface[1] < z < surface[2]):  # behind the ECL: not seen
                 continue
-            pt, rho = math.sqrt(pt2), math.sqrt(rho2)
             # Many leave at small angles; a helix only gets steeper, so from near the beam line they miss everything.
-            if rho < 1.0 and abs(z) < 1.0 and not steepest_back * pt < pz < steepest_front * pt:
+            if rho2 < 1.0 and abs(z) < 1.0 and pz * pz >= (steepest_front if pz > 0.0 else steepest_back) * pt2:
                 continue
-            momentum = math.sqrt(pt2 + pz * pz)
+            pt, rho, momentum = math.sqrt(pt2), math.sqrt(rho2), math.sqrt(pt2 + pz * pz)
             n_parts, share, whole = 1, 1.0, energy
             if species == 5:
                 radius = material.conversion_radius(draws, rho, momentum / pt, matter)
@@ -136,7 +163,7 @@ def _respond(
                     reached, u, v, w = _straight_to_ecl(x, y, z, px, py, pz, surface)
                 else:
                     path = tracks.path_of(x, y, z, px, py, pz, pt, charge)
-                    found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers)
+                    found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers, radii, crossed)
                     if found:
                         tracks.measure(draws, path, pt, momentum, masses[species], rho, tracking, columns, cov, track)
                         columns[5, track] = tracking.time * normal(draws)
@@ -183,7 +210,14 @@ def _respond(
                     cluster_of[matched] = near
                     matched += 1
             cluster_of_offsets[first_track + j + 1] = matched
+        cluster += room[i + 1] - room[i]
         n_tracks[i + 1], n_clusters[i + 1] = track, cluster
+
+
+@kernel_lean
+def _particle(columns: tuple[Array, ...], j: int) -> tuple[int, float, float, float, float, float, float, float]:
+    _, pdg, px, py, pz, energy, x, y, z = columns
+    return pdg[j], px[j], py[j], pz[j], energy[j], x[j], y[j], z[j]
 
 
 @kernel_lean

@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from daq.jit import Array, kernel_lean
+from daq.source.angles import arc_per_chord, near_arc_per_chord
 
 ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM = 125.0, -102.0, 196.0
 
@@ -35,6 +36,10 @@ SUPERLAYERS = np.array(
         (106.6, -82.0, 145.0, 6, 384, 0.0),
     ]
 )
+
+CROSSED = 12
+RADII = np.pad(SUPERLAYERS[:, 0], (0, CROSSED - len(SUPERLAYERS)), mode="edge")
+"""Radii of the superlayers [cm], the last one repeated up to whole vectors."""
 
 
 @kernel_lean
@@ -116,3 +121,26 @@ def crossing(d0: float, omega: float, z0: float, tan_lambda: float, superlayer: 
     arc = arc_to_radius(d0, omega, superlayer[0])
     z = z0 + arc * tan_lambda
     return arc if superlayer[1] <= z <= superlayer[2] else math.nan
+
+
+@kernel_lean
+def cross_superlayers(d0: float, omega: float, z0: float, tan_lambda: float, radii: Array, z: Array) -> None:
+    """Write z (12) [cm] of the first crossings with the superlayers, NaN where there is none; ``radii`` is `RADII`."""
+    factor, offset, quarter = 1.0 + omega * d0, d0 * d0, 0.25 * omega * omega
+    if factor <= 0.0:
+        z[:] = math.nan
+        return
+    inverse = 1.0 / factor
+    outermost = radii[CROSSED - 1]
+    if quarter * (outermost * outermost - offset) * inverse <= 0.25:  # the track is stiff: no branch for any superlayer
+        for k in range(CROSSED):
+            ratio = (radii[k] * radii[k] - offset) * inverse
+            arc = math.sqrt(max(ratio, 0.0)) * near_arc_per_chord(quarter * ratio)
+            z[k] = z0 + arc * tan_lambda if ratio >= 0.0 else math.nan
+        return
+    for k in range(CROSSED):
+        ratio = (radii[k] * radii[k] - offset) * inverse
+        sine_squared = quarter * ratio
+        z[k] = math.nan
+        if ratio >= 0.0 and sine_squared <= 1.0:
+            z[k] = z0 + math.sqrt(ratio) * arc_per_chord(sine_squared) * tan_lambda

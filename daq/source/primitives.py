@@ -21,10 +21,10 @@ import numpy as np
 
 from daq.event import OFFSET, Array, EventBatch
 from daq.philox import STREAM_PRIMITIVES, STREAM_TRACK_PRIMITIVES, new_draws
-from daq.source.front.cells import NEIGHBOURS, fill_cells, trigger_cells
+from daq.source.front.cells import NEIGHBOURS, Scratch, fill_cells, trigger_cells
 from daq.source.front.chamber import SEGMENT_STARTS, fill_tracks
 from daq.source.front.numbers import Front, records
-from daq.source.helix import SUPERLAYERS
+from daq.source.helix import CROSSED, RADII, SUPERLAYERS
 
 _FRONT = Front()
 _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns")
@@ -50,19 +50,12 @@ def primitives_of(
 def _cell_arrays(
     seen: Mapping[str, Array], key: tuple[int, int, int], first_event: int, front: Front
 ) -> dict[str, Array]:
-    cells, clusters = trigger_cells(), tuple(seen[f"clusters.{name}"] for name in _CLUSTER)
-    size, n_cells = (1 + NEIGHBOURS) * clusters[0].size, len(cells.positions)
+    clusters = tuple(seen[f"clusters.{name}"] for name in _CLUSTER)
+    n, size = clusters[0].size, (1 + NEIGHBOURS) * clusters[0].size
     offsets = np.zeros(seen["clusters.offsets"].size, dtype=OFFSET)
     ids, energies, times = np.empty(size, dtype="<u2"), np.empty(size, dtype="<f4"), np.empty(size, dtype="<f4")
-    scratch = (
-        np.zeros(n_cells),
-        np.zeros(n_cells),
-        np.empty(NEIGHBOURS, dtype=np.float32),
-        np.empty(NEIGHBOURS, dtype=np.int64),
-        np.empty(max(1, size), dtype=np.int64),
-    )
     fill_cells(
-        key, first_event, new_draws(), seen["clusters.offsets"], clusters, cells, records(front)[0], scratch,
+        key, first_event, seen["clusters.offsets"], clusters, trigger_cells(), records(front)[0], Scratch.of(n),
         offsets, ids, energies, times,
     )  # fmt: skip
     used = offsets[-1]
@@ -85,7 +78,8 @@ def _track_arrays(
     masks, t0 = np.zeros((4, n), dtype="|u1"), np.zeros(n, dtype="<i4")
     fill_tracks(
         key, first_event, new_draws(), seen["tracks.offsets"], tuple(seen[f"tracks.{name}"] for name in _HELIX),
-        seen["tracks.n_cdc_hits"], seen["tracks.klm_layers"], SUPERLAYERS, SEGMENT_STARTS, records(front)[1:],
+        seen["tracks.n_cdc_hits"], seen["tracks.klm_layers"], SUPERLAYERS, RADII, np.empty(CROSSED), SEGMENT_STARTS,
+        records(front)[1:],
         found, tracks, segment_offsets, segments, sector_offsets, sectors, masks, t0,
     )  # fmt: skip
     out = {

@@ -20,10 +20,10 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain
+from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import msgspec
@@ -79,14 +79,15 @@ class Encoded(NamedTuple):
         return sum(len(frame) for frame in self.frames)
 
 
-class Section(NamedTuple):
+@dataclass(frozen=True)
+class Section:
     """One array of a body."""
 
     name: str
     dtype: np.dtype[Any]
     row_shape: tuple[int, ...]
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Return the bytes of one row."""
         return self.dtype.itemsize * math.prod(self.row_shape)
@@ -104,6 +105,9 @@ def _describe(tables: tuple[Section, ...]) -> tuple[int, bytes]:
     sections = [(s.name, s.dtype.str, s.row_shape) for s in (*_EVENT_SECTIONS, *tables)]
     schema = msgspec.msgpack.encode(sections)
     return xxhash.xxh3_64_intdigest(schema), schema
+
+
+_PADDING = tuple(bytes(size) for size in range(ALIGN))
 
 
 def _padded(size: int) -> int:
@@ -137,18 +141,17 @@ class Codec:
 
         arrays = [*block.events.arrays().values(), *tables.values()]
         notes = msgspec.msgpack.encode(block.notes)
-        offsets = _offsets([array.nbytes for array in arrays], len(notes))
-        body = np.zeros(offsets[-1], dtype=np.uint8)
-        body[: 8 * len(arrays)].view(np.uint64)[:] = [array.shape[0] for array in arrays]
-        for offset, array in zip(offsets, arrays, strict=False):
-            body[offset : offset + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        body[offsets[-2] : offsets[-2] + len(notes)] = np.frombuffer(notes, dtype=np.uint8)
+        counts = np.array([array.shape[0] for array in arrays], dtype=np.uint64)
+        parts: list[Any] = []
+        for section in (counts, *arrays):
+            parts += section, _PADDING[-section.nbytes % ALIGN]
+        body = b"".join([*parts, notes, _PADDING[-len(notes) % ALIGN]])
 
         header = HEADER.pack(
             MAGIC, VERSION, block.attempt, self.run, len(arrays), block.number, block.first_event,
-            schema_hash, self.menu_hash, block.n_events, n_alive, len(notes), 0, body.nbytes,
+            schema_hash, self.menu_hash, block.n_events, n_alive, len(notes), 0, len(body),
         )  # fmt: skip
-        return Encoded(schema_hash, schema, (header, body.data, _checksum(header, body)))
+        return Encoded(schema_hash, schema, (header, memoryview(body), _checksum(header, body)))
 
     def decode(self, frames: Sequence[Any], *, peer: str) -> Block:
         """Return the block of these frames (any buffers: header, body, trailer, perhaps schema).
@@ -252,7 +255,8 @@ class _Decoder:
             if table.shape[0] != rows:
                 raise self._error(f"table {name!r} has {table.shape[0]} rows, must have {rows}")
         try:
-            events = EventBatch(head.n_alive, dict(zip(LAYOUT, arrays, strict=False)))
+            events = EventBatch.of_columns(head.n_alive, dict(zip(LAYOUT, arrays, strict=False)))
+            events.check()
         except EventError as error:
             raise self._error(str(error)) from None
         block = Block(head.number, head.first_event, head.n_events, events, tables, notes, head.attempt)
@@ -281,16 +285,15 @@ class _Decoder:
         if table_bytes > body.nbytes:
             raise self._error("body ends inside the table of rows")
         rows = body[:table_bytes].view(np.uint64).tolist()
-        sizes = [n * section.row_bytes for n, section in zip(rows, sections, strict=True)]
-        offsets = _offsets(sizes, self.head.notes_bytes)
-        if offsets[-1] != body.nbytes:
-            raise self._error(f"sections end at byte {offsets[-1]}, body has {body.nbytes}")
+        sizes = [table_bytes, *(n * section.row_bytes for n, section in zip(rows, sections, strict=True))]
+        *offsets, at = accumulate((size + ALIGN - 1) // ALIGN * ALIGN for size in sizes)
+        if (end := at + _padded(self.head.notes_bytes)) != body.nbytes:
+            raise self._error(f"sections end at byte {end}, body has {body.nbytes}")
         arrays = [
-            body[offset : offset + size].view(section.dtype).reshape((n, *section.row_shape))
-            for offset, size, section, n in zip(offsets, sizes, sections, rows, strict=False)
+            np.ndarray((n, *section.row_shape), section.dtype, body, offset)
+            for n, section, offset in zip(rows, sections, offsets, strict=True)
         ]
         try:
-            at = offsets[-2]
             notes = _notes.decode(body[at : at + self.head.notes_bytes].data)
         except _UNREADABLE as error:
             raise self._error(f"notes: {error}") from None
@@ -298,16 +301,6 @@ class _Decoder:
             if section.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
                 raise self._error(f"array {section.name!r}: a truth value that is neither 0 nor 1")
         return arrays, notes
-
-
-def _offsets(sizes: Iterable[int], notes_bytes: int) -> list[int]:
-    """Return where each array starts, where the notes start, and the length of the body."""
-    arrays = list(sizes)
-    out, position = [], _padded(8 * len(arrays))
-    for size in chain(arrays, [notes_bytes]):
-        out.append(position)
-        position += _padded(size)
-    return [*out, position]
 
 
 def _checksum(header: Any, body: Any) -> bytes:

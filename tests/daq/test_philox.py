@@ -78,6 +78,17 @@ def test_words_are_those_of_the_cipher(seed: int, run: int, event: int, stream: 
     np.testing.assert_array_equal(ours, (ordered.ravel() + 0.5) / 2**32)
 
 
+@given(st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**55), st.integers(0, 255))
+def test_words_of_many_counters_are_those_of_the_cipher(seed: int, run: int, first: int, stream: int):
+    """Taken all at once, whatever the events and counters and however many: more than a vector, and a rest."""
+    owner, number = np.array([0, 0, 0, 1, 5, 5, 1000, 2, 2, 7, 11]), np.array([0, 1, 2, 0, 3, 0, 9, 1, 0, 2**31, 4])
+    for size in (0, 1, 4, owner.size):
+        words = np.empty(4 * size, dtype=np.uint32)
+        philox.fill_words((seed, run, stream), first, owner[:size], number[:size], words)
+        expected = [plain(seed, run, first + int(i), stream, int(n)) for i, n in zip(owner, number, strict=True)]
+        assert words.reshape(-1, 4).tolist() == expected[:size]
+
+
 @given(st.integers(0, 2**63 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**56 - 1), st.integers(0, 200), st.data())
 def test_each_coordinate_matters(seed: int, run: int, event: int, stream: int, data: st.DataObject):
     """Another seed, run, event or stream is another sequence."""

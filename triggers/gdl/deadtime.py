@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from daq.clock import Injections
-from daq.jit import Array
+from daq.jit import Array, kernel
 from triggers.gdl.injection import Windows, vetoed_ns
 from triggers.gdl.timing import Blind
 
@@ -49,38 +49,33 @@ def dead_time(
     vetoed : (N,) bool
         The veto bit of the events.
     """
-    begin, end = interval
-    rows = {
-        "spacing": _pieces(blind.begin, blind.spacing_end, interval, section_ns),
-        "buffer": _pieces(blind.spacing_end, blind.end, interval, section_ns),
-    }
-    section = time_ns // section_ns
-    if injections.is_on:
-        rows["injection"] = _pieces(np.array([begin]), np.array([end]), interval, section_ns)
-    else:  # only the sections with vetoed events
-        some = np.unique(section[vetoed])
-        rows["injection"] = np.stack(
-            [some, np.maximum(begin, some * section_ns), np.minimum(end, (some + 1) * section_ns)], axis=1
-        )
-    sections = np.unique(np.concatenate([pieces[:, 0] for pieces in rows.values()]))
+    vetoed_sections = np.unique(time_ns[vetoed] // section_ns) * section_ns  # all that is known without a schedule
+    held = (
+        (np.array(interval[:1]), np.array(interval[1:]))
+        if injections.is_on
+        else (vetoed_sections, vetoed_sections + section_ns)
+    )
+    stretches = ((blind.begin, blind.spacing_end), (blind.spacing_end, blind.end), held)
+    begin, end = (np.concatenate([stretch[k] for stretch in stretches]) for k in range(2))
+    cause = np.repeat(np.arange(len(CAUSES)), [stretch[0].size for stretch in stretches])
+    row, section, begin, end = _cut(begin, end, *interval, section_ns)
+    cause = cause[row]
+    sections = section[:1] if interval[0] // section_ns == (interval[1] - 1) // section_ns else np.unique(section)
+    place = np.searchsorted(sections, section)
 
-    def totals(values: dict[str, Array]) -> dict[str, Array]:
-        sums = {cause: np.zeros(sections.size, dtype=np.int64) for cause in rows}
-        for cause, pieces in rows.items():
-            np.add.at(sums[cause], np.searchsorted(sections, pieces[:, 0]), values[cause])
-        return sums
-
-    dead = totals({cause: pieces[:, 2] - pieces[:, 1] for cause, pieces in rows.items()})
+    dead = _totals(cause, place, end - begin, np.zeros((len(CAUSES), sections.size), dtype=np.int64))
     if injections.is_on:
-        veto = totals({cause: vetoed_ns(windows, injections, *pieces.T[1:]) for cause, pieces in rows.items()})
-        dead["injection"] = veto["injection"] - veto["spacing"] - veto["buffer"]
+        ns = vetoed_ns(windows, injections, begin, end)
+        veto = _totals(cause, place, ns, np.zeros_like(dead))
+        dead[2] = veto[2] - veto[0] - veto[1]
     else:
-        first, last = np.searchsorted(section, sections), np.searchsorted(section, sections + 1)
+        of_event = time_ns // section_ns
+        first, last = np.searchsorted(of_event, sections), np.searchsorted(of_event, sections + 1)
         counted = np.concatenate([[0], np.cumsum(vetoed)])
         share = (counted[last] - counted[first]) / np.maximum(last - first, 1)
-        left = np.maximum(dead["injection"] - dead["spacing"] - dead["buffer"], 0)
-        dead["injection"] = np.rint(left * share).astype(np.int64)
-    return sections, dead
+        left = np.maximum(dead[2] - dead[0] - dead[1], 0)
+        dead[2] = np.rint(left * share).astype(np.int64)
+    return sections, dict(zip(CAUSES, dead, strict=True))
 
 
 def busy_time(n_events: int, *, interval: tuple[int, int], section_ns: int) -> tuple[Array, Array, Array]:
@@ -89,19 +84,35 @@ def busy_time(n_events: int, *, interval: tuple[int, int], section_ns: int) -> t
     All of its time is dead for this one cause, *busy*, whatever else would have held it. When its events were is not
     known: they are shared out by time.
     """
-    section, begin, end = _pieces(np.array(interval[:1]), np.array(interval[1:]), interval, section_ns).T
+    _, section, begin, end = _cut(np.array(interval[:1]), np.array(interval[1:]), *interval, section_ns)
     share = np.rint(n_events * (end - interval[0]) / (interval[1] - interval[0])).astype(np.int64)
     return section, np.diff(share, prepend=0), end - begin
 
 
-def _pieces(begin: Array, end: Array, interval: tuple[int, int], section_ns: int) -> Array:
-    """Return (section, begin, end) of what of the stretches [begin, end) is in the interval, cut into sections."""
-    begin, end = np.maximum(begin, interval[0]), np.minimum(end, interval[1])
-    inside = begin < end
-    begin, end = begin[inside], end[inside]
-    first = begin // section_ns
-    counts = (end - 1) // section_ns - first + 1
-    row = np.repeat(np.arange(begin.size), counts)
-    section = first[row] + np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
-    cut = (section, np.maximum(begin[row], section * section_ns), np.minimum(end[row], (section + 1) * section_ns))
-    return np.stack(cut, axis=1)
+@kernel
+def _cut(begin: Array, end: Array, low: int, high: int, section_ns: int) -> tuple[Array, Array, Array, Array]:
+    """Return (row, section, begin, end) of what of the stretches [begin, end) is in [low, high), cut into sections."""
+    count = 0
+    for i in range(begin.size):
+        one, other = max(begin[i], low), min(end[i], high)
+        if one < other:
+            count += (other - 1) // section_ns - one // section_ns + 1
+    out = np.empty((4, count), np.int64)
+    k = 0
+    for i in range(begin.size):
+        one, other = max(begin[i], low), min(end[i], high)
+        while one < other:
+            section = one // section_ns
+            out[0, k], out[1, k], out[2, k] = i, section, one
+            one = min(other, (section + 1) * section_ns)
+            out[3, k] = one
+            k += 1
+    return out[0], out[1], out[2], out[3]
+
+
+@kernel
+def _totals(cause: Array, place: Array, values: Array, out: Array) -> Array:
+    """Add values up by (cause, place)."""
+    for i in range(values.size):
+        out[cause[i], place[i]] += values[i]
+    return out

@@ -1,4 +1,10 @@
-"""Trigger cells: clusters shared over the cells around them, summed, measured, cut at the threshold."""
+"""Trigger cells: clusters shared over the cells around them, summed, measured, cut at the threshold.
+
+What is done alike to every cluster of a block, or to every cell, is a loop of its own over all of them that becomes
+vector instructions, in single precision: directions and the logarithmic weights of the neighbours before the clusters
+of an event are summed, the errors after it. Their approximations, 1e-5 cm and 1e-6 of an energy, are far below the
+resolution.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from daq.jit import Array, kernel_lean
-from daq.philox import normal, start
+from daq.philox import fill_words
 from daq.settings import CONFIGS
-from daq.source.angles import sincos
+from daq.source.single import exp_32, normals_32, sincos_32
 
 NEIGHBOURS = 8
 """Cells that a cluster may share its energy with, beside the nearest."""
-_GRID = (90, 180)  # directions (theta, phi) with a known nearest cell
+_GRID = (180, 360)  # directions (theta, phi) with a known nearest cell
 
 
 class CellMap(NamedTuple):
@@ -25,7 +31,8 @@ class CellMap(NamedTuple):
     positions: Array  # (576, 3) cm
     neighbours: Array  # (576, 8) the nearest other cells of each cell
     planes: Array  # (576, 4, 8) depth below the plane halfway to each neighbour [cm]: 0 + 1 x + 2 y + 3 z
-    grid: Array  # (90, 180) nearest cell to a direction
+    grid: Array  # (180, 360) nearest cell to a direction
+    flat_grid: Array  # the same in one row
 
 
 @functools.cache
@@ -49,99 +56,175 @@ def trigger_cells() -> CellMap:
     planes[:, 0] = 0.5 * (squares[neighbours] - squares[:, None]) / spacing
     planes[:, 1:] = -np.swapaxes(away / spacing[..., None], 1, 2)
     nearest = np.argmax(directions @ units.T, axis=2)
-    return CellMap(positions, neighbours.astype(np.int16), planes, nearest.astype(np.int16))
+    grid = nearest.astype(np.int16)
+    return CellMap(positions, neighbours.astype(np.int16), planes, grid, grid.ravel())
+
+
+class Scratch(NamedTuple):
+    """Working space for n clusters; what cells make of them is at most 9 n."""
+
+    places: Array  # (3 n) float32 x, y, z [cm]
+    directions: Array  # (n) int32 place in the grid, then nearest cell
+    weights: Array  # (8 n) float32 depth below the planes, then its exponential
+    sums: Array  # (576) energy, 0 between events
+    moments: Array  # (576) energy times time
+    touched: Array  # (9 n + 1) cells
+    near: Array  # (8) neighbours that have a share
+    candidates: Array  # (9 n) int64 cells to be measured
+    counters: Array  # (2, 9 n) int64 their events and numbers
+    words: Array  # (36 n) uint32
+    truths: Array  # (2 * 9 n) float32 energy and time
+    measured: Array  # (2 * 9 n) float32 energy and time
+
+    @classmethod
+    def of(cls, n: int) -> Scratch:
+        """Make it."""
+        single, cells = np.float32, (1 + NEIGHBOURS) * n
+        n_cells = len(trigger_cells().positions)
+        return cls(
+            np.empty(3 * n, single), np.empty(n, np.int32), np.empty(NEIGHBOURS * n, single), np.zeros(n_cells),
+            np.zeros(n_cells), np.empty(cells + 1, np.int64), np.empty(NEIGHBOURS, np.int64), np.empty(cells, np.int64),
+            np.empty((2, cells), np.int64), np.empty(4 * cells, np.uint32), np.empty(2 * cells, single),
+            np.empty(2 * cells, single),
+        )  # fmt: skip
 
 
 @kernel_lean
 def fill_cells(
-    key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, clusters: tuple[Array, ...],
-    cells: CellMap, numbers: Array, scratch: tuple[Array, Array, Array, Array, Array],
-    cell_offsets: Array, ids: Array, energies: Array, times: Array,
+    key: tuple[int, int, int], first_event: int, offsets: Array, clusters: tuple[Array, ...], cells: CellMap,
+    numbers: Array, scratch: Scratch, cell_offsets: Array, ids: Array, energies: Array, times: Array,
 ) -> None:  # fmt: skip
     """Write the cells of each event above threshold, rising id."""
-    draws = states[0]
-    seed, run, stream = key
     front = numbers[0]
     energy, theta, phi, r, time = clusters
-    sums, moments, weights, near, touched = scratch
-    used = 0
+    sums, moments, touched, candidates = scratch.sums, scratch.moments, scratch.touched, scratch.candidates
+    _locate(theta, phi, r, scratch.places, scratch.directions)
+    _measure_depths(cells, scratch.places, scratch.directions, scratch.weights)
+    _weigh(np.float32(-1.0 / front.sharing_cm), np.float32(front.share_min), energy, scratch.weights)
+    owner, number, truths, near = scratch.counters[0], scratch.counters[1], scratch.truths, scratch.near
+    neighbours, least_sum = cells.neighbours, 0.5 * front.threshold
+    found = 0
     for i in range(offsets.size - 1):
-        if offsets[i] < offsets[i + 1]:
-            start(draws, seed, run, first_event + i, stream)
-            n_touched = 0
-            for j in range(offsets[i], offsets[i + 1]):
-                if energy[j] > 0.0:
-                    n_touched = _share(
-                        float(energy[j]), float(theta[j]), float(phi[j]), float(r[j]), float(time[j]), cells, front,
-                        sums, moments, weights, near, touched, n_touched,
-                    )  # fmt: skip
-            kept = 0
-            for k in range(n_touched):
-                cell = touched[k]
-                if sums[cell] < 0.5 * front.threshold:
-                    sums[cell] = moments[cell] = 0.0
-                else:
-                    touched[kept] = cell
-                    kept += 1
-            for k in range(sort_unique(touched, 0, kept)):
-                cell = touched[k]
-                deposit, moment = sums[cell], moments[cell]
-                sums[cell] = moments[cell] = 0.0
-                error = math.sqrt(front.noise * front.noise + (front.resolution * deposit) ** 2)
-                measured = deposit + error * normal(draws)
-                if measured > front.threshold:
-                    ids[used], energies[used] = cell + 1, measured
-                    times[used] = moment / deposit + front.time * normal(draws)
-                    used += 1
+        n_touched = 0
+        for j in range(offsets[i], offsets[i + 1]):
+            if energy[j] > 0.0:
+                weights, n_near = scratch.weights[NEIGHBOURS * j : NEIGHBOURS * (j + 1)], 0
+                for k in range(NEIGHBOURS):  # counted without a branch: which of them are near cannot be guessed
+                    near[n_near] = k
+                    n_near += 1 if weights[k] > np.float32(0.0) else 0
+                # Added up in a tree: one after the other they would wait for each other.
+                first = (weights[0] + weights[1]) + (weights[2] + weights[3])
+                second = (weights[4] + weights[5]) + (weights[6] + weights[7])
+                scale, moment = energy[j] / (np.float32(1.0) + (first + second)), float(time[j])
+                nearest = np.int64(scratch.directions[j])
+                n_touched = _deposit(nearest, scale, moment, sums, moments, touched, n_touched)
+                for k in range(n_near):
+                    cell, part = np.int64(neighbours[nearest, near[k]]), scale * weights[near[k]]
+                    n_touched = _deposit(cell, part, moment, sums, moments, touched, n_touched)
+        kept = 0
+        for k in range(n_touched):
+            cell = touched[k]
+            is_enough = sums[cell] >= least_sum
+            touched[kept] = cell
+            kept += 1 if is_enough else 0
+            sums[cell] = sums[cell] if is_enough else 0.0
+            moments[cell] = moments[cell] if is_enough else 0.0
+        for k in range(sort_unique(touched, 0, kept)):
+            cell = touched[k]
+            candidates[found], owner[found], number[found] = cell, i, k
+            truths[2 * found], truths[2 * found + 1] = sums[cell], moments[cell] / sums[cell]
+            sums[cell] = moments[cell] = 0.0
+            found += 1
+    fill_words(key, first_event, owner[:found], number[:found], scratch.words)
+    noise, resolution, width = np.float32(front.noise**2), np.float32(front.resolution**2), np.float32(front.time)
+    _smear(found, scratch.truths, scratch.words, noise, resolution, width, scratch.measured)
+    used = k = 0
+    threshold = np.float32(front.threshold)
+    for i in range(offsets.size - 1):
+        while k < found and owner[k] == i:
+            if scratch.measured[2 * k] > threshold:
+                ids[used], energies[used] = candidates[k] + 1, scratch.measured[2 * k]
+                times[used] = scratch.measured[2 * k + 1]
+                used += 1
+            k += 1
         cell_offsets[i + 1] = used
 
 
 @kernel_lean
-def _share(
-    energy: float, theta: float, phi: float, r: float, time: float, cells: CellMap, front: Any,
-    sums: Array, moments: Array, weights: Array, near: Array, touched: Array, n_touched: int,
-) -> int:  # fmt: skip
-    """Share a cluster over the cell nearest to it and that cell's neighbours; return the number of touched cells."""
-    n_theta, n_phi = cells.grid.shape
-    turn = phi * (0.5 / math.pi) + 0.5
-    # No remainder of integers: it costs more than all the rest of a line.
-    row = min(n_theta - 1, max(0, int(theta * (1.0 / math.pi) * n_theta)))
-    column = min(n_phi - 1, max(0, int((turn - math.floor(turn)) * n_phi)))
-    (sin_theta, cos_theta), (sin_phi, cos_phi) = sincos(theta), sincos(phi)
-    # Single precision, 1e-5 cm: eight neighbours are one vector.
-    x, y, z = np.float32(r * sin_theta * cos_phi), np.float32(r * sin_theta * sin_phi), np.float32(r * cos_theta)
-    nearest = cells.grid[row, column]
-    for _ in range(8):  # a step or two: the grid knows the nearest cell to 1 degree
-        shallowest, side = np.float32(0.0), -1
-        plane = cells.planes[nearest]
-        for k in range(NEIGHBOURS):
-            weights[k] = plane[0, k] + plane[1, k] * x + plane[2, k] * y + plane[3, k] * z
-        for k in range(NEIGHBOURS):
-            if weights[k] < shallowest:
-                shallowest, side = weights[k], k
-        if side < 0:
-            break
-        nearest = cells.neighbours[nearest, side]
-    deepest, total = front.sharing_cm * math.log(energy / front.share_min), 1.0
-    per_cm = 1.0 / front.sharing_cm
-    n_near = 0
-    for k in range(NEIGHBOURS):  # counted without a branch: which of them are near cannot be guessed
-        near[n_near] = k
-        n_near += 1 if weights[k] < deepest else 0
-    for k in range(n_near):
-        weight = math.exp(-weights[near[k]] * per_cm)
-        weights[near[k]] = weight
-        total += weight
-    scale = energy / total
-    n_touched = _deposit(nearest, scale, time, sums, moments, touched, n_touched)
-    for k in range(n_near):
-        cell = cells.neighbours[nearest, near[k]]
-        n_touched = _deposit(cell, scale * weights[near[k]], time, sums, moments, touched, n_touched)
-    return n_touched
+def _locate(theta: Array, phi: Array, r: Array, places: Array, directions: Array) -> None:
+    """Write where clusters are, and their places in the grid."""
+    n_theta, n_phi = _GRID
+    down, around = np.float32(n_theta / math.pi), np.float32(0.5 / math.pi)
+    for j in range(directions.size):
+        t, p, distance = np.float32(theta[j]), np.float32(phi[j]), np.float32(r[j])
+        turn = p * around + np.float32(0.5)
+        row = min(np.int32(n_theta - 1), max(np.int32(0), np.int32(t * down)))
+        column = min(np.int32(n_phi - 1), max(np.int32(0), np.int32((turn - np.floor(turn)) * np.float32(n_phi))))
+        sin_theta, cos_theta = sincos_32(t)
+        sin_phi, cos_phi = sincos_32(p)
+        across = distance * sin_theta
+        places[3 * j], places[3 * j + 1], places[3 * j + 2] = across * cos_phi, across * sin_phi, distance * cos_theta
+        directions[j] = row * np.int32(n_phi) + column
 
 
 @kernel_lean
-def _deposit(cell: int, energy: float, time: float, sums: Array, moments: Array, touched: Array, n_touched: int) -> int:
+def _measure_depths(cells: CellMap, places: Array, directions: Array, depths: Array) -> None:
+    """Replace the place in the grid by the nearest cell; write how far it is to the planes between it and others."""
+    for j in range(directions.size):
+        x, y, z = places[3 * j], places[3 * j + 1], places[3 * j + 2]
+        nearest = np.int64(cells.flat_grid[directions[j]])
+        depth = depths[NEIGHBOURS * j : NEIGHBOURS * (j + 1)]
+        for _ in range(8):  # a step, rarely two: the grid knows the nearest cell to half a degree
+            plane = cells.planes[nearest]
+            # Eight numbers in locals are one vector; written out one by one, they might lie in the array of planes.
+            d_0, d_1, d_2, d_3 = (
+                _depth(plane, 0, x, y, z), _depth(plane, 1, x, y, z), _depth(plane, 2, x, y, z),
+                _depth(plane, 3, x, y, z),
+            )  # fmt: skip
+            d_4, d_5, d_6, d_7 = (
+                _depth(plane, 4, x, y, z), _depth(plane, 5, x, y, z), _depth(plane, 6, x, y, z),
+                _depth(plane, 7, x, y, z),
+            )  # fmt: skip
+            depth[0], depth[1], depth[2], depth[3] = d_0, d_1, d_2, d_3
+            depth[4], depth[5], depth[6], depth[7] = d_4, d_5, d_6, d_7
+            zero = np.float32(0.0)
+            is_outside = (d_0 < zero) | (d_1 < zero) | (d_2 < zero) | (d_3 < zero)
+            is_outside |= (d_4 < zero) | (d_5 < zero) | (d_6 < zero) | (d_7 < zero)
+            if not is_outside:
+                break
+            side = 0
+            for k in range(1, NEIGHBOURS):
+                side = k if depth[k] < depth[side] else side
+            nearest = np.int64(cells.neighbours[nearest, side])
+        directions[j] = nearest
+
+
+@kernel_lean
+def _depth(plane: Array, k: int, x: Any, y: Any, z: Any) -> Any:
+    return plane[0, k] + plane[1, k] * x + plane[2, k] * y + plane[3, k] * z
+
+
+@kernel_lean
+def _weigh(per_cm: Any, share_min: Any, energy: Array, weights: Array) -> None:
+    """Replace depths by weights; 0 if the share is left out."""
+    for j in range(energy.size):
+        least = share_min / max(np.float32(energy[j]), np.float32(1e-30))
+        for k in range(NEIGHBOURS):
+            weight = exp_32(per_cm * weights[NEIGHBOURS * j + k])
+            weights[NEIGHBOURS * j + k] = weight if weight > least else np.float32(0.0)
+
+
+@kernel_lean
+def _smear(n: int, truths: Array, words: Array, noise: Any, resolution: Any, width: Any, measured: Array) -> None:
+    for j in range(n):
+        deposit, time = truths[2 * j], truths[2 * j + 1]
+        first, second = normals_32(words[4 * j], words[4 * j + 1])
+        measured[2 * j] = deposit + np.sqrt(noise + resolution * deposit * deposit) * first
+        measured[2 * j + 1] = time + width * second
+
+
+@kernel_lean
+def _deposit(cell: Any, energy: float, time: float, sums: Array, moments: Array, touched: Array, n_touched: int) -> int:
     """Add energy to a cell; return the number of touched cells."""
     if sums[cell] == 0.0:
         touched[n_touched] = cell

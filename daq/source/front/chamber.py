@@ -9,9 +9,10 @@ import numpy as np
 
 from daq.jit import Array, kernel_lean
 from daq.philox import normal, start, uniform
-from daq.source.angles import arc_per_chord, asin
+from daq.source.angles import asin
 from daq.source.front.cells import sort_unique
-from daq.source.helix import SUPERLAYERS, arc_to_radius, position
+from daq.source.helix import SUPERLAYERS, arc_to_radius, cross_superlayers, position
+from daq.source.single import exp_32
 
 SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
 
@@ -19,8 +20,9 @@ SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.i
 @kernel_lean
 def fill_tracks(
     key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, helix: tuple[Array, ...], hits: Array,
-    layers: Array, superlayers: Array, starts: Array, tables: tuple[Array, Array], found: Array, out: Array,
-    segment_offsets: Array, segments: Array, sector_offsets: Array, sectors: Array, masks: Array, t0: Array,
+    layers: Array, superlayers: Array, radii: Array, crossed: Array, starts: Array, tables: tuple[Array, Array],
+    found: Array, out: Array, segment_offsets: Array, segments: Array, sector_offsets: Array, sectors: Array,
+    masks: Array, t0: Array,
 ) -> None:  # fmt: skip
     """Write what the tracks of each event leave in the trigger; ``out`` is (3 finders, 4 fields, tracks)."""
     draws = states[0]
@@ -35,7 +37,20 @@ def fill_tracks(
                 d0, phi0, omega = float(helix[0][j]), float(helix[1][j]), float(helix[2][j])
                 z0, tan_lambda = float(helix[3][j]), float(helix[4][j])
                 n_segments, axial, stereo = _cross(
-                    draws, d0, phi0, omega, z0, tan_lambda, hits[j], superlayers, starts, chamber, segments, n_segments
+                    draws,
+                    d0,
+                    phi0,
+                    omega,
+                    z0,
+                    tan_lambda,
+                    hits[j],
+                    superlayers,
+                    radii,
+                    crossed,
+                    starts,
+                    chamber,
+                    segments,
+                    n_segments,
                 )
                 if axial >= chamber.axial_layers_min and _is_found_2d(
                     draws, d0, phi0, omega, chamber, out[0, 0], out[0, 1], n_2d
@@ -71,7 +86,7 @@ def fill_tracks(
 @kernel_lean
 def _cross(
     draws: Any, d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, hits: int, superlayers: Array,
-    starts: Array, chamber: Any, segments: Array, count: int,
+    radii: Array, crossed: Array, starts: Array, chamber: Any, segments: Array, count: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Append the segments of a track; return (number of segments, axial and stereo superlayers of the track).
 
@@ -83,21 +98,18 @@ def _cross(
     if factor <= 0.0:
         return count, 0, 0
     inverse = 1.0 / factor
+    cross_superlayers(d0, omega, z0, tan_lambda, radii, crossed)
     for layer in range(superlayers.shape[0] - 1, -1, -1):
-        radius = superlayers[layer, 0]
-        ratio = (radius * radius - d0 * d0) * inverse
-        sine_squared = 0.25 * omega * omega * ratio
-        if ratio < 0.0 or sine_squared > 1.0:
-            continue
-        z = z0 + math.sqrt(ratio) * arc_per_chord(sine_squared) * tan_lambda
-        if not superlayers[layer, 1] <= z <= superlayers[layer, 2]:
+        z = crossed[layer]
+        if not superlayers[layer, 1] <= z <= superlayers[layer, 2]:  # also if NaN
             continue
         n_layers = superlayers[layer, 3]
         has_it = layers_left >= n_layers and uniform(draws) < chamber.segment_efficiency
         layers_left -= n_layers
         if has_it:
             # Wires of stereo layers are numbered at the backward end plate.
-            per_cm = 1.0 / radius
+            radius = superlayers[layer, 0]
+            per_cm, ratio = 1.0 / radius, (radius * radius - d0 * d0) * inverse
             back = superlayers[layer, 5] * (z - superlayers[layer, 1]) * per_cm
             azimuth = phi0 - asin((d0 + 0.5 * omega * ratio) * per_cm) - back
             turn, size = azimuth * (0.5 / math.pi), superlayers[layer, 4]
@@ -118,7 +130,7 @@ def _is_found_2d(
     draws: Any, d0: float, phi0: float, omega: float, chamber: Any, phis: Array, omegas: Array, slot: int
 ) -> bool:
     """Tell whether the 2D finder has the track; write its azimuth and curvature, in steps."""
-    displaced = 1.0 + math.exp(min(50.0, (abs(d0) - chamber.finder_d0) / chamber.finder_d0_width))
+    displaced = 1.0 + exp_32(np.float32(min(50.0, (abs(d0) - chamber.finder_d0) / chamber.finder_d0_width)))
     if uniform(draws) * displaced > chamber.finder_efficiency:
         return False
     steps = math.floor((omega + chamber.finder_omega * normal(draws)) / chamber.omega_step + 0.5)

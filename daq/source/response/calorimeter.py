@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from daq.jit import Array, kernel_lean
 from daq.philox import exponential, normal, uniform
 from daq.source.angles import atan2, sincos
+from daq.source.single import exp_32, log_32
 
 X, Y, Z, ENERGY, SHOWER = range(5)
 """Columns of a deposit: energy-weighted position [cm GeV], energy, and its electromagnetic part [GeV]."""
@@ -33,7 +36,7 @@ def seen_share(draws: Any, x: float, y: float, z: float, is_shower: bool, number
     if in_crack and uniform(draws) < numbers.crack_loss:
         return 0.0
     depth = nearest * sine_squared / numbers.edge_rad
-    return 1.0 - numbers.edge_loss * math.exp(-depth) if depth < 10.0 else 1.0
+    return 1.0 - numbers.edge_loss * float(exp_32(np.float32(-depth))) if depth < 10.0 else 1.0
 
 
 @kernel_lean
@@ -45,7 +48,7 @@ def deposit_of(
         efficiency = numbers.efficiency
         ratio = energy / numbers.turn_on
         if ratio < 6.0:
-            efficiency *= 1.0 - math.exp(-ratio * ratio)
+            efficiency *= 1.0 - float(exp_32(np.float32(-ratio * ratio)))
         return (energy, True) if uniform(draws) < efficiency else (0.0, True)
     if species == 6:
         if uniform(draws) < numbers.neutral_hadron_showers:
@@ -144,7 +147,9 @@ def measure(draws: Any, deposit: Array, numbers: Any, columns: Array, slot: int,
     columns[5, slot] = numbers.dt99 * sigma
     shape = uniform(draws)
     columns[6, slot] = (
-        math.exp(numbers.shower_power * math.log(shape)) if 2.0 * deposit[SHOWER] > true else shape * shape
+        exp_32(np.float32(numbers.shower_power) * log_32(np.float32(shape)))
+        if 2.0 * deposit[SHOWER] > true
+        else shape * shape
     )
     return True
 

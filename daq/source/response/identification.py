@@ -14,11 +14,13 @@ The proton's separation is a surrogate; hypotheses other than the pion are told 
 
 from __future__ import annotations
 
-import math
 from typing import Any
+
+import numpy as np
 
 from daq.jit import Array, kernel_lean
 from daq.philox import normal, uniform
+from daq.source.single import exp_32
 
 
 @kernel_lean
@@ -44,7 +46,7 @@ def identify(draws: Any, species: int, momentum: float, cot: float, numbers: Any
             seen += muon
         elif seen > numbers.punch_through:
             layers = 1 + int(4.0 * uniform(draws)) if species != 0 else 0
-        l_mu = math.exp(muon * (seen - 0.5 * muon))
+        l_mu = float(exp_32(np.float32(muon * (seen - 0.5 * muon))))
     else:
         l_mu = 1.0
     l_e = _ratio(draws, electron, species == 0)
@@ -62,4 +64,4 @@ def _ratio(draws: Any, separation: float, is_it: bool) -> float:
     if separation == 0.0:
         return 1.0
     seen = normal(draws) + (separation if is_it else 0.0)
-    return math.exp(separation * (seen - 0.5 * separation))
+    return float(exp_32(np.float32(separation * (seen - 0.5 * separation))))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from daq.jit import Array, kernel_lean
 from daq.philox import normal, uniform
 from daq.source.angles import arc_per_chord, asin, atan2, sincos
+from daq.source.helix import cross_superlayers
 
 CURVATURE = 1.5 * 29.9792458e-4  # pT [GeV] times curvature [1/cm] in 1.5 T
 
@@ -87,29 +88,23 @@ def entry_of(
 
 
 @kernel_lean
-def count_layers(path: Path, rho: float, superlayers: Array) -> float:
-    """Return how many layers of the drift chamber a particle from radius ``rho`` crosses on its way out."""
-    factor = 1.0 + path.omega * path.d0
-    if factor <= 0.0:
-        return 0.0
-    inverse, quarter, offset = 1.0 / factor, 0.25 * path.omega * path.omega, path.d0 * path.d0
+def count_layers(path: Path, rho: float, superlayers: Array, radii: Array, z: Array) -> float:
+    """Return how many layers of the drift chamber a particle from radius ``rho`` crosses on its way out.
+
+    ``z`` (12) is working space; see `daq.source.helix.cross_superlayers`.
+    """
+    cross_superlayers(path.d0, path.omega, path.z0, path.tan_lambda, radii, z)
     layers = 0.0
     for i in range(superlayers.shape[0]):
-        radius = superlayers[i, 0]
-        ratio = (radius * radius - offset) * inverse
-        sine_squared = quarter * ratio
-        if radius <= rho or ratio < 0.0:
-            continue
-        if sine_squared > 1.0:
-            break
-        z = path.z0 + math.sqrt(ratio) * arc_per_chord(sine_squared) * path.tan_lambda
-        if superlayers[i, 1] <= z <= superlayers[i, 2]:
-            layers += superlayers[i, 3]
+        is_crossed = (radii[i] > rho) & (superlayers[i, 1] <= z[i]) & (z[i] <= superlayers[i, 2])
+        layers += superlayers[i, 3] if is_crossed else 0.0
     return layers
 
 
 @kernel_lean
-def find(draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array) -> tuple[bool, int]:
+def find(
+    draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array, radii: Array, z: Array
+) -> tuple[bool, int]:  # fmt: skip
     """Tell whether a track is found, and how many hits it has in the drift chamber."""
     if not numbers.cot_backward <= path.tan_lambda <= numbers.cot_forward or pt < numbers.pt_min:
         return False, 0
@@ -119,7 +114,7 @@ def find(draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayer
     above = (pt - numbers.pt_min) / numbers.pt_turn_on
     if above < 5.0:
         efficiency *= 1.0 - math.exp(-above * above)
-    layers = count_layers(path, rho, superlayers)
+    layers = count_layers(path, rho, superlayers, radii, z)
     if layers < numbers.few_layers:
         efficiency *= 1.0 - numbers.few_layers_loss * (1.0 - layers / numbers.few_layers)
     if uniform(draws) >= efficiency:

@@ -12,7 +12,8 @@ from numpy.testing import assert_array_equal
 from daq.clock import TICK_NS
 from daq.errors import InputError
 from daq.event import GROUPS, LAYOUT, EventBatch, InjectionRing
-from daq.source.background import BeamBackground
+from daq.source.background import BeamBackground, Laid
+from daq.source.detector import RESPONSE, respond
 from daq.source.helix import SUPERLAYERS
 from daq.source.mix import MixSource
 from daq.source.particles import Particles
@@ -41,11 +42,12 @@ def quiet(n: int) -> dict:
     }
 
 
-def empty(n: int) -> tuple[Particles, dict]:
-    """Return n events without particles, and what the detector would make of them."""
-    offsets = np.zeros(n + 1, dtype="<i4")
-    columns = {f"clusters.{column.name}": np.zeros(0) for column in GROUPS["clusters"]}
-    return Particles.build(offsets), {"clusters.offsets": offsets, **columns}
+def soft_clusters(background: BeamBackground, laid: Laid) -> dict:
+    """Return the clusters of events that nothing else left any in."""
+    nothing = Particles.build(np.zeros(laid.clusters.size, dtype="<i4"))
+    seen = respond(nothing, RESPONSE, None, laid.clusters, first_event=0, seed=7, run=1)
+    background.fill_clusters(seen, laid, 0)
+    return seen
 
 
 @settings(max_examples=15, deadline=None)
@@ -78,11 +80,10 @@ def test_numbers_are_poisson(kind, mean):
     n = 20_000
     none = {"clusters": 0.0, "tracks": 0.0, "segments": 0.0, "burst": {"factor": 0.0}}
     background = background_of(**none | {kind: mean / 2, "level": 2.0})
-    particles, objects = empty(n)
     laid = background.lay(quiet(n), 0)
     offsets = {
-        "clusters": lambda: background.with_clusters(objects, laid, 0)["clusters.offsets"],
-        "tracks": lambda: background.with_tracks(particles, laid, 0).offsets,
+        "clusters": lambda: soft_clusters(background, laid)["clusters.offsets"],
+        "tracks": lambda: background.stray(laid, 0).offsets,
         "segments": lambda: background.with_segments(EventBatch(n, {}).arrays(), laid, 0)["segments.offsets"],
     }[kind]()
     numbers = np.diff(offsets)
@@ -94,7 +95,7 @@ def test_soft_clusters_are_as_set():
     """Energy exponential above the threshold, time and azimuth flat, even in the solid angle, on the ECL's surface."""
     n = 20_000
     background = background_of(cluster_energy_gev=0.03, cluster_time_ns=700.0)
-    seen = background.with_clusters(empty(n)[1], background.lay(quiet(n), 0), 0)
+    seen = soft_clusters(background, background.lay(quiet(n), 0))
     energy, theta, phi, r, time = (
         seen[f"clusters.{name}"].astype(float) for name in ("energy_gev", "theta", "phi", "r_cm", "time_ns")
     )
@@ -119,7 +120,7 @@ def test_stray_particles_come_from_the_beam_pipe():
     """On its surface, flat in z, on their mass shells, neither charge left out; and they are seen as tracks."""
     n = 20_000
     background = background_of(tracks=1.0, track_z_cm=50.0, clusters=0, segments=0)
-    stray = background.with_tracks(empty(n)[0], background.lay(quiet(n), 0), 0)
+    stray = background.stray(background.lay(quiet(n), 0), 0)
     assert np.allclose(np.hypot(stray.x, stray.y), 1.0)
     assert np.abs(np.sort(stray.z) - np.linspace(-50, 50, stray.z.size)).max() < 1.95 * 100 / math.sqrt(stray.z.size)
     mass = np.where(stray.pdg == 2212, 0.93827209, 0.000511)

@@ -92,7 +92,7 @@ def l1(block: Block, before: list[int] | None) -> tuple[Block, list[int]]:
             "all.l1_words": np.zeros((outcome.size, 1), dtype=np.uint64),
             "kept.l1": np.zeros((0, 1), dtype=np.uint64),
         }
-        sections = {"section": [0], "generated": [block.n_events], "dead_ns_busy": [BLOCK_NS]}
+        sections = {"section": [0], "generated": [block.n_events], "dead_ns_buffer": [0], "dead_ns_busy": [BLOCK_NS]}
         return replace(block, tables=tables, notes={**block.notes, "sections": sections}), before or [0]
     time.sleep(WORK_S)
     event = block.events["event"]
@@ -104,7 +104,7 @@ def l1(block: Block, before: list[int] | None) -> tuple[Block, list[int]]:
     kept = outcome == Outcome.KEPT
     tables = {"all.outcome": outcome, "all.l1_words": bits[:, None], "kept.l1": bits[kept][:, None]}
     dead_ns = int((outcome == Outcome.L1_DEAD_BUFFER).sum()) * 1000
-    sections = {"section": [0], "generated": [block.n_events], "dead_ns_buffer": [dead_ns]}
+    sections = {"section": [0], "generated": [block.n_events], "dead_ns_buffer": [dead_ns], "dead_ns_busy": [0]}
     notes = {**block.notes, "sections": sections}
     return replace(block, events=block.events.take(kept), tables=tables, notes=notes), [int(count[-1])]
 
