@@ -27,9 +27,10 @@ from daq.run_directory import LOST_BLOCKS
 from daq.spool import Manifest, read_manifest, remove_temporaries, write_part
 from daq.stream.codec import Block
 from daq.stream.ledger import STATE, Durables, Ledger, Span, State
+from daq.stream.messages import Again, Conduct, Durable, End, Ended
 from daq.stream.node import Node
 from daq.stream.pace import RunClock
-from daq.stream.transport import Again, Conduct, Durable, End, Ended, Inlet, Outlet
+from daq.stream.transport import Inlet, Outlet
 
 Stage = Callable[[Block], Block]
 OrderedStage = Callable[[Block, State | None], tuple[Block, State]]

@@ -20,8 +20,9 @@ from daq.run_directory import open_log, read_run
 from daq.stream.codec import Block, Codec
 from daq.stream.contract import Contract, check_durable, run_key
 from daq.stream.frames import write_frame
+from daq.stream.messages import Delivery, Durable
 from daq.stream.statistics import Statistics
-from daq.stream.transport import HEARTBEAT_S, Delivery, Durable, Inlet, Outlet, Port
+from daq.stream.transport import HEARTBEAT_S, Inlet, Outlet, Port
 from daq.stream.wire import Wire
 
 

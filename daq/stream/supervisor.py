@@ -33,10 +33,10 @@ from daq.stream.contract import run_key
 from daq.stream.control import Counter
 from daq.stream.frames import MAX_FRAME_BYTES, read_frame
 from daq.stream.health import Pulse, stalled_stage
+from daq.stream.messages import Conduct
 from daq.stream.node import Place
 from daq.stream.nursery import Nursery
 from daq.stream.statistics import Statistics, quantiles
-from daq.stream.transport import Conduct
 from daq.stream.wire import Wire
 from daq.summary import DeliveredFb, finalise
 

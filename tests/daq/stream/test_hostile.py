@@ -18,8 +18,9 @@ from daq.stream import peers
 from daq.stream.codec import Block, Codec
 from daq.stream.contract import Contract, run_key
 from daq.stream.frames import read_frame, write_frame
+from daq.stream.messages import Again, Grant, Hello, Lost, Mark, Parcel, read_message, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Grant, Hello, Inlet, Lost, Mark, Outlet, Parcel, Port, read_message, seal
+from daq.stream.transport import Inlet, Outlet, Port
 from tests.daq.stream import hostile, toy
 from tests.daq.stream.test_run import same_spool
 

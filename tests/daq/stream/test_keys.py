@@ -17,8 +17,9 @@ from daq.errors import InputError, WireError
 from daq.run_directory import RunFile
 from daq.settings import StreamSettings, parse
 from daq.stream.keys import ALLOWED, Keyring, make_keys, read_allowed
+from daq.stream.messages import Again, Delivery, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Delivery, Port, seal
+from daq.stream.transport import Port
 from daq.stream.wire import Wire
 from tests.commands.cli import refused, run
 from tests.daq.stream import toy
