@@ -6,6 +6,8 @@ the spool has a run directory. The others keep their log and counters in a folde
 
 from __future__ import annotations
 
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -54,6 +56,7 @@ def run(role: str, settings: RunSettings, *, slot: int, out: Path | None) -> dic
         If the run did not end as it must.
     """
     check(role, settings, slot)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # clear up behind us; the source drains first
     source = MixSource(settings)
     run_file = chain.run_file(settings, source)
     with _folder(role, settings, run_file, out) as directory, tempfile.TemporaryDirectory() as sockets:

@@ -16,8 +16,9 @@ from daq.errors import WireError
 from daq.run_directory import RunFile
 from daq.stream import peers
 from daq.stream.codec import Block, Codec
-from daq.stream.contract import Contract, run_key
+from daq.stream.contract import Contract, check_durable, run_key
 from daq.stream.frames import read_frame, write_frame
+from daq.stream.ledger import Span
 from daq.stream.messages import Again, Grant, Hello, Lost, Mark, Parcel, read_message, seal
 from daq.stream.statistics import Statistics
 from daq.stream.transport import Inlet, Outlet, Port
@@ -188,6 +189,22 @@ def test_a_thousand_names_and_more(wire: tuple[Port, Any]):
         except WireError:
             errors += 1
     assert sorted(inlet._senders) == sorted(names[:20])
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [(0, 3, None)], [(1, 4, None)], [(0, 8, None)], [(2, 2, None)], [(4, 0, None)], [(-4, 4, None)],
+        [(0, 2**62, [1])], [(2**40, 2**40 + 2, None)], [(2, 4, None), (0, 2, None)], [(0, 4, None), (2, 4, None)],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_durable(spans: list[Any]):
+    """The source forgets a block only for whole parts of its own run, however the spool came to say otherwise."""
+    run = toy.toy_run(4 * 64, blocks_per_part=2)
+    check_durable(run, [Span(0, 2, [7]), Span(2, 4, None)])
+    check_durable(run, [Span(0, 4, [7])])
+    with pytest.raises(ValueError, match=r"durable blocks .* (not in the run|not whole parts)"):
+        check_durable(run, [Span(*span) for span in spans])
 
 
 # ---- what gets lost becomes known
