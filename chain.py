@@ -306,9 +306,12 @@ def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: 
 # ---- a run
 
 
-def load_run(config: Path, **overrides: Any) -> RunSettings:
-    """Return the settings of a run; ``overrides`` as in `override`."""
-    return override(load(config, RunSettings), config, **overrides)
+def load_run(config: Path, *, keys: Path | None = None, **overrides: Any) -> RunSettings:
+    """Return the settings of a run; ``keys``, the folder of the keys, and ``overrides`` as in `override`."""
+    tables = read_toml(config)
+    if keys is not None and isinstance(tables.setdefault("stream", {}), dict):
+        tables["stream"]["keys"] = str(keys.absolute())  # before it is checked: some endpoints must not be without
+    return override(parse(tables, RunSettings, file=config), config, **overrides)
 
 
 def override(settings: RunSettings, file: Path, *, pace: str | None = None, **overrides: Any) -> RunSettings:
@@ -407,10 +410,8 @@ def carry_out(
 
 def run_node(place: Place) -> None:
     """Be one process of a run: its node, its stage, its /metrics."""
-    from monitors.exporter import serve
-
     node = Node(place)
-    node.metrics_url = serve(node.statistics, place.role, place.slot)
+    node.metrics_url = serve_metrics(node)
     settings = node.run.settings
     match place.role:
         case "source":
@@ -434,6 +435,13 @@ def l1_stage(settings: RunSettings, directory: Path) -> OrderedStage:
     inherited = Inherited.of(origin.run, settings, chain.l1)
     source, section_ns = RecordedSource(origin, directory / INPUT), round(settings.beam.section_s * 1e9)
     return RecordedL1Stage(chain.l1_emulator(), inherited, source, section_ns=section_ns)
+
+
+def serve_metrics(node: Node) -> str:
+    """Serve /metrics of a process; return the address."""
+    from monitors.exporter import serve
+
+    return serve(node.statistics, node.place.role, node.place.slot)
 
 
 class BlockMaker:

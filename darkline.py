@@ -31,11 +31,15 @@ app.add_typer(source, name="source")
 validate = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Models beside the numbers they stand for.")
 app.add_typer(validate, name="validate")
 
+keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Keys of runs over several machines.")
+app.add_typer(keys, name="keys")
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Run directory; runs/<name> if not given.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a run directory that exists.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed, instead of the one of the configuration.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="HLT worker processes.")]
+Keys = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys, instead of [stream] keys.")]
 Config = Annotated[Path, typer.Argument(help="Run configuration, for example configs/runs/demo.toml.")]
 Search = Annotated[str, typer.Argument(help="Name of a file in configs/searches, or a path.")]
 RunDir = Annotated[Path, typer.Argument(help="Run directory.")]
@@ -65,6 +69,7 @@ def run(
     pace: Annotated[str | None, typer.Option("--pace", help="max, real, or x10 for ten times real time.")] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Wait for: darkline control DIR start.")] = False,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with a run that was cut off.")] = None,
+    keys: Keys = None,
     as_json: Json = False,
 ) -> None:
     """Stream events from the source through L1 and HLT into the spool."""
@@ -74,7 +79,7 @@ def run(
     if (config is None) == (resume is None):
         raise InputError("give either a configuration or --resume DIR", key="run")
     if resume is not None:
-        if any(option is not None for option in (events, seed, workers, out, pace)) or overwrite:
+        if any(option is not None for option in (events, seed, workers, out, pace, keys)) or overwrite:
             raise InputError(
                 "a resumed run keeps the settings of its run.json: no other option goes with it", key="--resume"
             )
@@ -85,7 +90,7 @@ def run(
         show(result, as_json, text)
     else:
         assert config is not None
-        settings = chain.load_run(config, pace=pace, events=events, seed=seed, workers=workers)
+        settings = chain.load_run(config, pace=pace, keys=keys, events=events, seed=seed, workers=workers)
         with naming(config):
             plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
         with RunView(live=sys.stderr.isatty() and not as_json) as view:
@@ -573,6 +578,49 @@ def demo(
     typer.echo(closing(summary, out))
     if not is_found:
         raise typer.Exit(1)
+
+
+@keys.command("new")
+def keys_new(
+    directory: Annotated[Path, typer.Argument(help="Folder; made if it is not there.")],
+    names: Annotated[list[str] | None, typer.Argument(help="Roles (hlt), or processes (hlt-3); all roles.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a pair of CURVE keys for each name, and let its holder in."""
+    from commands import keys as command
+
+    made = command.new(directory, names or [])
+    show(made, as_json, command.text_of_new(made))
+
+
+@keys.command("show")
+def keys_show(directory: Annotated[Path, typer.Argument(help="Folder of keys.")], as_json: Json = False) -> None:
+    """Show whose public keys are let in."""
+    from commands import keys as command
+
+    shown = command.show(directory)
+    show(shown, as_json, command.text_of_show(shown))
+
+
+@app.command()
+def node(
+    role: Annotated[str, typer.Argument(help="source, l1, hlt or spool.")],
+    config: Config,
+    slot: Annotated[int, typer.Option("--slot", min=0, help="Which of the HLT workers.")] = 0,
+    keys: Keys = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run directory of the spool; else for the log.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Be one process of a run over several machines (docs/stream.md)."""
+    import chain
+    from commands import node as command
+    from monitors.terminal import closing
+
+    settings = chain.load_run(config, keys=keys)
+    with naming(config):
+        summary = command.run(role, settings, slot=slot, out=out)
+    if summary is not None:
+        show(summary, as_json, closing(summary, out or Path("runs") / settings.name))
 
 
 @app.command(hidden=True)

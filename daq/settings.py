@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from daq.endpoints import LISTENERS, parse_endpoint
 from daq.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -269,6 +270,26 @@ class StreamSettings(Settings):
     """Interval of status frames [s]."""
     max_restarts: int = Field(default=5, ge=0)
     """Restarts of one process before the run is given up."""
+
+    endpoints: dict[str, str] = {}
+    """Where source, l1, spool (and status, for whoever watches) listen: tcp://HOST:PORT or ipc:///PATH; a private ipc
+    socket if not given."""
+    keys: str | None = None
+    """Folder of the CURVE keys, for tcp; a must for every endpoint that can be reached from other machines."""
+
+    @model_validator(mode="after")
+    def _strangers_stay_out(self) -> StreamSettings:
+        for role, text in self.endpoints.items():
+            if role not in LISTENERS:
+                raise ValueError(f"endpoints.{role}: nobody listens there (known: {', '.join(LISTENERS)})")
+            try:
+                endpoint = parse_endpoint(text)
+            except ValueError as error:
+                raise ValueError(f"endpoints.{role} = {text!r}: {error}") from None
+            if self.keys is None and not endpoint.is_local:
+                rule = "can be reached from other machines, so it needs keys ([stream] keys, --keys)"
+                raise ValueError(f"endpoints.{role} = {text!r}: {rule}")
+        return self
 
     @field_validator("pace")
     @classmethod

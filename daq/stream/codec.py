@@ -119,11 +119,6 @@ def _rows_of_table(name: str, *, n_events: int, n_alive: int) -> int | None:
     return {"all": n_events, "kept": n_alive}.get(name.partition(".")[0]) if "." in name else None
 
 
-def run_key(run: int, menu_hash: int) -> int:
-    """Return what tells the control messages of a run from those of another."""
-    return xxhash.xxh3_64_intdigest(f"{run} {menu_hash}".encode())
-
-
 class Codec:
     """Turns the blocks of one run into bytes and back; remembers the schemas that peers have sent.
 

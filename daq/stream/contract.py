@@ -12,6 +12,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
+import xxhash
 
 from daq.event import Outcome
 from daq.latency import EDGES_US, LatencyNote
@@ -111,6 +112,18 @@ class Contract:
             raise ValueError("notes: sections: must be columns of one length, one of them 'section'")
         if hlt := notes.get("hlt"):
             _check_latency(hlt, self._n_lines)
+
+
+def run_key(run: RunFile) -> int:
+    """Return what tells the messages of a run from those of another: a digest of all that its events depend on.
+
+    So hosts whose configurations differ do not talk to each other. It is no secret: it tells runs apart, not friend
+    from foe.
+    """
+    stream = run.settings.stream
+    settings = run.settings.model_dump_json(exclude={"name": True, "workers": True, "stream": True})
+    cut = f"{run.n_events} {stream.block_events} {stream.blocks_per_part} {run.menu_hash}"
+    return xxhash.xxh3_64_intdigest(f"{cut} {settings}".encode())
 
 
 def check_durable(run: RunFile, spans: Sequence[Span]) -> None:

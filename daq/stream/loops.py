@@ -11,7 +11,8 @@ reads the manifest. A program composes a process from a `Node`, its own rule, an
     node = Node(place)
     run_stage(node, emulate)        # Block -> Block
 
-They return only by SIGTERM (SystemExit) or an error.
+Source and spool return only by SIGTERM (SystemExit) or an error: whoever supervises the run ends it. Where nobody does
+(`daq.stream.farm`) the end of the run comes down the stream, and the stages return.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from daq.run_directory import LOST_BLOCKS
 from daq.spool import Manifest, read_manifest, remove_temporaries, write_part
 from daq.stream.codec import Block
 from daq.stream.ledger import STATE, Durables, Ledger, Span, State
+from daq.stream.messages import Again, Conduct, Durable, End, Ended
 from daq.stream.node import Node
 from daq.stream.pace import RunClock
-from daq.stream.transport import Again, Conduct, Durable, Inlet, Outlet
+from daq.stream.transport import Inlet, Outlet
 
 Stage = Callable[[Block], Block]
 OrderedStage = Callable[[Block, State | None], tuple[Block, State]]
@@ -60,35 +62,36 @@ def run_source(node: Node, maker: BlockMaker, conduct: Conduct | None = None) ->
     Nothing is made before somebody conducts the run (unless ``conduct`` says how it begins), the spool has said what is
     durable, and L1 is there. Status frames say how many blocks are ``done`` and whether the run is ``finished``.
     """
-    source = _Source(node, maker, conduct)
+    source = Source(node, maker, conduct)
     while True:
         source.turn()
 
 
-class _Source:
+class Source:
+    """The source, turn by turn."""
+
     def __init__(self, node: Node, maker: BlockMaker, conduct: Conduct | None):
         stream = node.stream
         self._node, self._maker, self._conduct = node, maker, conduct
         self._ledger = Ledger(node.run.n_blocks, window=stream.window_blocks, lease_s=stream.lease_s)
-        self._outlet = Outlet(node.bind(), node.codec, node.statistics, at_departure=self._ledger.with_state)
+        self.outlet = Outlet(node.bind(), node.codec, node.statistics, at_departure=self._ledger.with_state)
         self._clock = None if stream.speed is None else RunClock(stream.speed)
         self._lost = _LostBlocks(node.place.run_directory / LOST_BLOCKS)
         # Each death in the run may cost an attempt; a block that needs more than that will never get through.
         self._most_attempts = 10 + stream.max_restarts * (node.run.settings.workers + 4)
-        self._failure, self._all_again, self._knows_durable = "", False, False
+        self.failure, self._all_again, self._knows_durable = "", False, False
 
     def turn(self) -> None:
         """Wait for something to do, and do it."""
         node, statistics, now = self._node, self._node.statistics, time.monotonic()
-        statistics["queue"], statistics["credits"] = self._ledger.n_held, self._outlet.credits
+        statistics["queue"], statistics["credits"] = self._ledger.n_held, self.outlet.credits
         statistics["oldest_ms"] = round(1e3 * self._ledger.oldest_s(now))
-        finished = self._knows_durable and self._ledger.finished
-        node.report(done=self._ledger.n_done, finished=finished, failure=self._failure)
-        node.wait(self._outlet.port, within_s=self._due_s())
+        node.report(done=self._ledger.n_done, finished=self.finished, failure=self.failure)
+        node.wait(self.outlet.port, within_s=self._due_s())
         self._listen()
         if self._due_s() <= 0 and (number := self._ledger.next_number()) is not None:
             self._make(number)
-        self._ledger.note_sent(self._outlet.flush(), time.monotonic())
+        self._ledger.note_sent(self.outlet.flush(), time.monotonic())
         if node.beats():
             if self._all_again:
                 self._all_again = False
@@ -97,13 +100,27 @@ class _Source:
                 node.log.warning("lease ran out", block=late)
                 self._send_again(late)
 
+    @property
+    def finished(self) -> bool:
+        """Return whether every block of the run is known to be durable."""
+        return self._knows_durable and self._ledger.finished
+
+    @property
+    def n_blocks(self) -> int:
+        """Return the blocks of the run: fewer than there might have been if it was stopped."""
+        return self._ledger.n_blocks
+
+    def stop(self) -> None:
+        """Make no more blocks than complete the part at hand."""
+        self._ledger.stop(self._node.stream.blocks_per_part)
+
     def _listen(self) -> None:
-        for _, message, _ in self._node.messages(self._outlet):
+        for _, message, _ in self._node.messages(self.outlet):
             match message:
                 case Durable(spans):
                     self._knows_durable = True
                     for block, age_s in self._ledger.durable(spans, time.monotonic()):
-                        self._outlet.drop(block.number)
+                        self.outlet.drop(block.number)
                         self._node.statistics.observe(age_s, block.n_events)
                 case Again(None):
                     self._all_again = True  # at the next beat, once for all who say so
@@ -112,12 +129,12 @@ class _Source:
                 case Conduct():
                     self._conduct = message
                     if message.stopping:
-                        self._ledger.stop(self._node.stream.blocks_per_part)
+                        self.stop()
 
     def _due_s(self) -> float:
         """Return the time until the next block is to be made [s], infinite if nobody knows; sets the clock."""
         number = self._ledger.next_number()
-        if self._conduct is None or self._conduct.paused or not (self._knows_durable and self._outlet.has_receivers):
+        if self._conduct is None or self._conduct.paused or not (self._knows_durable and self.outlet.has_receivers):
             if self._clock is not None:
                 self._clock.halt()
             return float("inf")
@@ -147,14 +164,14 @@ class _Source:
         statistics["blocks_in"] += 1
         statistics["events_in"] += len(block.events)
         self._ledger.hold(block, time.monotonic())
-        self._outlet.put(block)
+        self.outlet.put(block)
 
     def _send_again(self, number: int | None) -> None:
         for block in self._ledger.again(number, time.monotonic()):
-            self._outlet.put(block)
+            self.outlet.put(block)
             self._node.statistics["resends"] += 1
             if block.attempt > self._most_attempts:
-                self._failure = f"block {block.number} was sent {block.attempt} times and never became durable"
+                self.failure = f"block {block.number} was sent {block.attempt} times and never became durable"
 
 
 class _LostBlocks:
@@ -178,6 +195,26 @@ class _LostBlocks:
             file.write(f"{number}\n")
 
 
+# ---- the end of a run that nobody supervises
+
+END_PATIENCE_S = 5.0  # for those who are told; one that is dead can't answer
+
+
+def tell(node: Node, outlet: Outlet, peers: Sequence[str], end: End, patience_s: float) -> list[str]:
+    """Tell peers of a bound outlet that the run has ended, until each has answered; return those that have not."""
+    waiting, deadline = set(peers), time.monotonic() + patience_s
+    while waiting and time.monotonic() < deadline:
+        if node.beats():
+            for peer in waiting:
+                outlet.port.send(peer, end)
+        node.report()
+        node.wait(outlet.port)
+        for peer, message, _ in node.messages(outlet):
+            if isinstance(message, Ended):
+                waiting.discard(peer)
+    return sorted(waiting)
+
+
 # ---- stages
 
 
@@ -191,6 +228,7 @@ def run_stage(node: Node, stage: Stage) -> None:
             return [stage(block)]
 
     _relay(node, inlet, outlet, process)
+    inlet.answer_end()
 
 
 def run_ordered_stage(node: Node, stage: OrderedStage) -> None:
@@ -206,6 +244,10 @@ def run_ordered_stage(node: Node, stage: OrderedStage) -> None:
             return stage(block, before)
 
     _relay(node, inlet, outlet, InOrder(measured, span=node.stream.window_blocks))
+    assert inlet.end is not None
+    if silent := tell(node, outlet, outlet.receivers, inlet.end, END_PATIENCE_S):
+        node.log.warning("has not answered to the end of the run", peers=silent)
+    inlet.answer_end()
 
 
 class InOrder:
@@ -244,9 +286,9 @@ class InOrder:
 
 
 def _relay(node: Node, inlet: Inlet, outlet: Outlet, process: Callable[[Block], Sequence[Block]]) -> None:
-    """Take blocks in while not too many wait to go out."""
+    """Take blocks in while not too many wait to go out, until the end of the run is announced."""
     most_pending = node.stream.worker_credits
-    while True:
+    while inlet.end is None:
         if node.beats():
             inlet.announce()
             outlet.hello()
@@ -272,17 +314,21 @@ def run_spool(node: Node) -> None:
 
     A disk that is full or fails does not end the process: the part is tried again, while back-pressure holds the run.
     """
-    spool = _Spool(node)
+    spool = Spool(node)
     while True:
         spool.turn()
 
 
-class _Spool:
+class Spool:
+    """The spool, turn by turn; ``end`` is what the source said of the end of the run, if it said so."""
+
     def __init__(self, node: Node):
         directory = node.place.run_directory
         self._node, self._directory = node, directory
         self._inlet = Inlet(node.bind(), node.codec, node.statistics, slots=2 * node.stream.window_blocks)
-        self._source = node.connect("source")
+        self.source = node.connect("source")
+        self.end: End | None = None
+        self.failure = ""
         self._manifest = Manifest(directory)
         remove_temporaries(directory)
         self._durables = durables_of(directory)
@@ -298,6 +344,7 @@ class _Spool:
             self._inlet.announce()
             self._store_all()
             self._tell()
+            self._listen()
         self._report()
         node.wait(self._inlet.port)
         if (block := node.receive(self._inlet)) is not None:
@@ -305,6 +352,18 @@ class _Spool:
                 self._store_all()
                 self._tell()
             self._inlet.finish()
+
+    def _listen(self) -> None:
+        for _, message, _ in self._node.hear(self.source):
+            if isinstance(message, End):
+                self.end = message
+
+    def answer_end(self) -> bool:
+        """Tell the source, if it has asked again, that the books are closed; return whether it has."""
+        asked = [message for _, message, _ in self._node.hear(self.source) if isinstance(message, End)]
+        if asked:
+            self.source.send("source", Ended())
+        return bool(asked)
 
     def _collect(self, block: Block) -> bool:
         """Add a block to its part; return whether the part has become complete by it."""
@@ -355,14 +414,15 @@ class _Spool:
 
     def _tell(self) -> None:
         """Tell the source all that is durable; it is said again at the next beat, so it may get lost."""
-        self._source.send("source", Durable(self._durables.spans))
+        self.source.send("source", Durable(self._durables.spans))
 
     def _report(self) -> None:
         statistics, now = self._node.statistics, time.monotonic()
         statistics["queue"] = sum(map(len, self._collecting.values()))
         statistics["oldest_ms"] = round(1e3 * max((now - since for since in self._since.values()), default=0.0))
         gave_up = self._trouble and now - self._trouble_s > self._node.stream.disk_patience_s
-        self._node.report(trouble=self._trouble, failure=self._trouble if gave_up else "")
+        self.failure = self._trouble if gave_up else ""
+        self._node.report(trouble=self._trouble, failure=self.failure)
 
 
 def durables_of(directory: Path) -> Durables:

@@ -17,11 +17,13 @@ import zmq
 
 from daq.errors import WireError
 from daq.run_directory import open_log, read_run
-from daq.stream.codec import Block, Codec, run_key
-from daq.stream.contract import Contract, check_durable
+from daq.stream.codec import Block, Codec
+from daq.stream.contract import Contract, check_durable, run_key
 from daq.stream.frames import write_frame
+from daq.stream.messages import Delivery, Durable
 from daq.stream.statistics import Statistics
-from daq.stream.transport import HEARTBEAT_S, Delivery, Durable, Inlet, Outlet, Port
+from daq.stream.transport import HEARTBEAT_S, Inlet, Outlet, Port
+from daq.stream.wire import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,11 @@ class Node:
         self.statistics.begin()
         self.log = open_log(place.run_directory, place.name)
         self.codec = Codec(run=self.run.settings.run, menu_hash=self.run.menu_hash, contract=self._contract())
-        self._key = run_key(self.run.settings.run, self.run.menu_hash)
+        self._key = run_key(self.run)
         self._errors: Counter[str] = Counter()
         self.metrics_url = ""
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._status: zmq.Socket[bytes] = self._context.socket(zmq.PUB)
-        self._status.setsockopt(zmq.LINGER, 0)
-        self._status.connect(place.endpoint("status"))
+        self.wire = Wire(self.stream, place.name, place.endpoint, key=self._key, hwm=self._hwm)
+        self._status = self.wire.publisher()
         self._born_s = self._report_s = time.monotonic()
         self._beat_s = 0.0
 
@@ -75,13 +75,11 @@ class Node:
 
     def bind(self) -> Port:
         """Listen at the endpoint of this role."""
-        return Port.bind(self._context, self.place.endpoint(self.place.role), key=self._key, hwm=self._hwm)
+        return self.wire.bind(self.place.role)
 
     def connect(self, role: str) -> Port:
         """Connect to where a role listens."""
-        return Port.connect(
-            self._context, self.place.endpoint(role), name=self.place.name, peer=role, key=self._key, hwm=self._hwm
-        )
+        return self.wire.connect(role)
 
     @property
     def _hwm(self) -> int:
@@ -102,6 +100,7 @@ class Node:
         if now < self._beat_s:
             return False
         self._beat_s = now + min(HEARTBEAT_S, self._soon_s(now))
+        self.wire.look(self.statistics, self.log)
         return True
 
     def _soon_s(self, now: float) -> float:
@@ -120,7 +119,7 @@ class Node:
             "slot": self.place.slot,
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "endpoint": self.place.endpoint(self.place.role),
+            "endpoint": self.wire.endpoint(self.place.role).connect_to,
             "metrics_url": self.metrics_url,
             "statistics": self.statistics.snapshot(),
             **facts,
@@ -158,6 +157,18 @@ class Node:
                 self._note(error)
             else:
                 return
+
+    def hear(self, port: Port) -> Iterator[Delivery]:
+        """Yield what comes in at a port that no blocks come through; what is no message is counted."""
+        while True:
+            try:
+                delivery = port.receive()
+            except WireError as error:
+                self._note(error)
+                continue
+            if delivery is None:
+                return
+            yield delivery
 
     def _check_durable(self, outlet: Outlet, peer: str, message: Durable) -> None:
         try:

@@ -29,6 +29,8 @@ SPEAKERS: dict[str, frozenset[str]] = {
     "lost": _RECEIVERS,
     "again": _RECEIVERS,
     "durable": frozenset({"spool"}),
+    "end": frozenset({"source", "l1"}),
+    "ended": _RECEIVERS,
     "conduct": frozenset({"supervisor", "control"}),
 }
 """Tag of a message -> the roles that may say it."""

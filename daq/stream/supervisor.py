@@ -29,14 +29,15 @@ from daq.run_control import Command, RunState, move
 from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
 from daq.settings import read_json
 from daq.spool import read_manifest
-from daq.stream.codec import run_key
+from daq.stream.contract import run_key
 from daq.stream.control import Counter
 from daq.stream.frames import MAX_FRAME_BYTES, read_frame
 from daq.stream.health import Pulse, stalled_stage
+from daq.stream.messages import Conduct
 from daq.stream.node import Place
 from daq.stream.nursery import Nursery
 from daq.stream.statistics import Statistics, quantiles
-from daq.stream.transport import Conduct, Port
+from daq.stream.wire import Wire
 from daq.summary import DeliveredFb, finalise
 
 _PATIENCE_S = 2.0  # for a process to end after SIGTERM
@@ -192,20 +193,11 @@ class _Supervisor:
         places = [Place(role, slot, directory, sockets) for role, slot in roles]
         self.processes = {place.name: _Process(place) for place in places}
         self.source = self.processes["source-0"]
-        self._context: zmq.Context[Any] = zmq.Context()
-        self._frames: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
-        self._frames.setsockopt(zmq.SUBSCRIBE, b"")
-        self._frames.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        self._frames.bind(places[0].endpoint("status"))
-        self._to_source = Port.connect(
-            self._context,
-            places[0].endpoint("source"),
-            name="supervisor",
-            peer="source",
-            key=run_key(run.settings.run, run.menu_hash),
-            hwm=100,
-        )
-        self._counter = Counter(self._context, places[0].endpoint("control"))
+        key = run_key(run)
+        self._wire = Wire(self.stream, "supervisor", places[0].endpoint, key=key, hwm=100)
+        self._frames = self._wire.subscriber(MAX_FRAME_BYTES)
+        self._to_source = self._wire.connect("source")
+        self._counter = Counter(self._wire.context, places[0].endpoint("control"))
 
     # ---- the run from begin to end
 
@@ -343,10 +335,7 @@ class _Supervisor:
         if self._nursery is not None:
             self._nursery.close()
             self._nursery = None
-        self._to_source.socket.close()
-        self._counter.socket.close()
-        self._frames.close()
-        self._context.term()
+        self._wire.close()
 
     # ---- deaths, and what is like them
 

@@ -17,20 +17,31 @@ more all that it has not finished. Each loss becomes an `Again` up the stream, t
 from __future__ import annotations
 
 import secrets
-import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 
-import msgspec
-import xxhash
 import zmq
 
 from daq.errors import WireError
 from daq.stream.codec import MAX_BODY_BYTES, Block, Codec
-from daq.stream.ledger import Span
-from daq.stream.peers import SPEAKERS, Standing, name_of, role_of
+from daq.stream.keys import Keyring, belongs_to
+from daq.stream.messages import (
+    Again,
+    Delivery,
+    End,
+    Ended,
+    Grant,
+    Hello,
+    Lost,
+    Mark,
+    Message,
+    Parcel,
+    read_message,
+    seal,
+)
+from daq.stream.peers import Standing, name_of
 from daq.stream.statistics import Statistics
 
 HEARTBEAT_S = 0.2
@@ -39,135 +50,59 @@ _LINGER_MS = 200
 _PROBE_S = 1.0  # how long a receiver that holds blocks may be silent before it is seen to whether it is there
 _MOST_AT_ONCE = 1000  # messages that are taken in before the process looks at something else
 
-_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Slots = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]
 
-
-class Hello(msgspec.Struct, tag="hello", frozen=True):
-    """Sender to a bound receiver: I am here, grant me something."""
-
-
-class Grant(msgspec.Struct, tag="grant", frozen=True):
-    """Receiver to sender: how many blocks I may be sent."""
-
-    session: _Id
-    epoch: _Id
-    finished: _Id
-    slots: _Slots
-
-
-class Parcel(msgspec.Struct, tag="parcel", frozen=True):
-    """Sender to receiver: the frames of a block follow; it is the ``serial``-th of the epoch to this session."""
-
-    session: _Id
-    epoch: _Id
-    serial: _Id
-
-
-class Mark(msgspec.Struct, tag="mark", frozen=True):
-    """Sender to receiver: this is the serial of the last block that I sent to you."""
-
-    session: _Id
-    epoch: _Id
-    serial: _Id
-
-
-class Lost(msgspec.Struct, tag="lost", frozen=True):
-    """Receiver to sender: these serials, first to last, did not come, or did not check out."""
-
-    epoch: _Id
-    first: _Id
-    last: _Id
-
-
-class Again(msgspec.Struct, tag="again", frozen=True):
-    """Towards the source: send this block, or all that are not done, once more, with the schema."""
-
-    block: _Id | None = None
-
-
-class Durable(msgspec.Struct, tag="durable", frozen=True):
-    """Spool to source: all that is on disk."""
-
-    spans: list[Span]
-
-
-class Conduct(msgspec.Struct, tag="conduct", frozen=True):
-    """Whoever conducts the run to the source: how things shall be. A source that has heard nothing makes no block."""
-
-    paused: bool = False
-    stopping: bool = False
-    """Make no more blocks than it takes to complete the part at hand; not taken back."""
-
-
-Message = Hello | Grant | Parcel | Mark | Lost | Again | Durable | Conduct
-_decoder = msgspec.msgpack.Decoder(Message)
-_DIGEST = struct.Struct("<Q")
-
-
-def seal(message: Message, key: int) -> bytes:
-    """Return a message as one frame: msgpack, then its xxh3-64 with the key of the run as seed."""
-    payload = msgspec.msgpack.encode(message)
-    return payload + _DIGEST.pack(xxhash.xxh3_64_intdigest(payload, seed=key))
-
-
-def unseal(frame: Any, key: int) -> Message:
-    """Return the message of a frame; raise `ValueError` or `MsgspecError` if it is damaged or of another run."""
-    payload, digest = frame[: -_DIGEST.size], frame[-_DIGEST.size :]
-    if len(digest) < _DIGEST.size or _DIGEST.unpack(digest)[0] != xxhash.xxh3_64_intdigest(payload, seed=key):
-        raise ValueError("checksum differs, or it is of another run")
-    message: Message = _decoder.decode(payload)
-    return message
-
-
-class Delivery(NamedTuple):
-    """A message with who sent it, and the frames that came with it."""
-
-    peer: str
-    message: Message
-    frames: list[Any]
-
-
-def read_message(peer: str, frames: list[Any], key: int) -> Delivery:
-    """Return what the frames of a peer say; raise `WireError` if it is no message, or not for this peer to say."""
-    if not frames:
-        raise WireError(f"{peer}: empty message", peer=peer)
-    try:
-        message = unseal(frames[0], key)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise WireError(f"{peer}: message: {error}", peer=peer) from None
-    tag = str(message.__struct_config__.tag)
-    if role_of(peer) not in SPEAKERS[tag]:
-        raise WireError(f"{peer}: says {tag!r}, which is not for it to say", peer=peer)
-    return Delivery(peer, message, frames[1:])
+Prepare = Callable[[zmq.Socket[bytes]], None]
+"""Sets what else a socket needs before it is bound or connected."""
 
 
 class Port:
     """One ROUTER (bound) or DEALER (connected) socket; peers go by name, sending and receiving never block."""
 
-    def __init__(self, socket: zmq.Socket[bytes], peer: str | None, key: int):
+    def __init__(self, socket: zmq.Socket[bytes], peer: str | None, key: int, keyring: Keyring | None = None):
         self.socket = socket
+        self._keyring = keyring  # of a bound socket with CURVE: each message must come with a key that fits its peer
         self.peer = peer  # the only peer of a DEALER
         self._key = key  # of the run: messages of another one do not check out
         self.standing = Standing()
         self.refused = 0  # messages dropped unread
 
     @classmethod
-    def bind(cls, context: zmq.Context[Any], endpoint: str, *, key: int, hwm: int) -> Port:
+    def bind(
+        cls,
+        context: zmq.Context[Any],
+        endpoint: str,
+        *,
+        key: int,
+        hwm: int,
+        prepare: Prepare = lambda socket: None,
+        keyring: Keyring | None = None,
+    ) -> Port:
         """Listen for peers; a peer that comes back replaces its predecessor of the same name."""
         socket = _socket(context, zmq.ROUTER, hwm)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an unreachable peer is an error, never a silent loss
         socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        prepare(socket)
         socket.bind(endpoint)
-        return cls(socket, None, key)
+        return cls(socket, None, key, keyring)
 
     @classmethod
-    def connect(cls, context: zmq.Context[Any], endpoint: str, *, name: str, peer: str, key: int, hwm: int) -> Port:
+    def connect(
+        cls,
+        context: zmq.Context[Any],
+        endpoint: str,
+        *,
+        name: str,
+        peer: str,
+        key: int,
+        hwm: int,
+        prepare: Prepare = lambda socket: None,
+    ) -> Port:
         """Connect, and again whenever the peer comes back; nothing is queued for a peer that is not there."""
         socket = _socket(context, zmq.DEALER, hwm)
         socket.setsockopt(zmq.IDENTITY, name.encode())
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        prepare(socket)
         socket.connect(endpoint)
         return cls(socket, peer, key)
 
@@ -195,10 +130,13 @@ class Port:
         """Return the next message, None if there is none; raise `WireError` if it is not one of ours."""
         for _ in range(_MOST_AT_ONCE):
             try:
-                frames = [frame.buffer for frame in self.socket.recv_multipart(zmq.NOBLOCK, copy=False)]
+                parts = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return None
+            frames = [part.buffer for part in parts]
             peer = self._peer(frames)
+            if self._keyring is not None:
+                self._check_key(peer, parts[0], self._keyring)
             if self.standing.is_barred(peer):
                 self.refused += 1
                 continue
@@ -217,6 +155,14 @@ class Port:
         if peer is None:
             raise WireError(f"peer {identity[:40]!r}: no process of a run has this name")
         return peer
+
+    def _check_key(self, peer: str, part: Any, keyring: Keyring) -> None:
+        """Raise `WireError` if the key of the connection is not for this peer, or has been taken off the list."""
+        name = str(part.get("User-Id"))  # what our gate said when the key was let in
+        if not belongs_to(name, peer):
+            raise WireError(f"{peer}: comes with the key of {name!r}")
+        if not keyring.is_in_force(name):
+            raise WireError(f"{peer}: its key {name!r} was taken off the list")
 
     def blame(self, error: WireError) -> None:
         """Hold an error against the peer that made it."""
@@ -299,6 +245,11 @@ class Outlet:
     def has_receivers(self) -> bool:
         """Return whether anybody has ever wanted blocks."""
         return bool(self._receivers)
+
+    @property
+    def receivers(self) -> list[str]:
+        """Return who has ever wanted blocks."""
+        return list(self._receivers)
 
     @property
     def credits(self) -> int:
@@ -410,6 +361,7 @@ class Inlet:
         self._session = secrets.randbits(63)
         self._senders: dict[str, _Sender] = {} if port.peer is None else {port.peer: _Sender()}
         self._current = ""
+        self.end: End | None = None
 
     def receive(self) -> Block | None:
         """Return the next block, None if there is none; call `finish` before the next one.
@@ -436,6 +388,8 @@ class Inlet:
                 case Mark(_, epoch, serial):
                     self._lose_until(peer, epoch, serial)
                     self._announce(peer)
+                case End():
+                    self.end = message
                 case _:
                     raise self.port.accuse(peer, f"sends {type(message).__name__}, must send blocks")
         return None
@@ -498,6 +452,11 @@ class Inlet:
             return
         sender = self._senders[peer]
         self.port.send(peer, Grant(self._session, sender.epoch, sender.finished, self._slots))
+
+    def answer_end(self) -> None:
+        """Say that the end of the run is known here and further down."""
+        for peer in self._senders:
+            self.port.send(peer, Ended())
 
     def ask_again(self, block: int | None) -> None:
         """Pass on, up the stream, that a block is needed once more."""

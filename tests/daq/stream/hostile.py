@@ -28,9 +28,7 @@ from daq.stream.codec import HEADER, Block, Codec, _checksum, as_received
 from daq.stream.contract import Contract
 from daq.stream.frames import read_frame, write_frame
 from daq.stream.ledger import Span
-from daq.stream.peers import Standing
-from daq.stream.statistics import Statistics
-from daq.stream.transport import (
+from daq.stream.messages import (
     _DIGEST,
     Again,
     Conduct,
@@ -38,14 +36,15 @@ from daq.stream.transport import (
     Durable,
     Grant,
     Hello,
-    Inlet,
     Lost,
     Mark,
-    Outlet,
     Parcel,
     read_message,
     seal,
-)  # fmt: skip
+)
+from daq.stream.peers import Standing
+from daq.stream.statistics import Statistics
+from daq.stream.transport import Inlet, Outlet
 from tests.daq.stream import toy
 
 Frames = list[bytes]

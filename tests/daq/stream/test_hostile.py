@@ -13,12 +13,15 @@ import pytest
 import zmq
 
 from daq.errors import WireError
+from daq.run_directory import RunFile
 from daq.stream import peers
-from daq.stream.codec import Block, Codec, run_key
-from daq.stream.contract import Contract
+from daq.stream.codec import Block, Codec
+from daq.stream.contract import Contract, check_durable, run_key
 from daq.stream.frames import read_frame, write_frame
+from daq.stream.ledger import Span
+from daq.stream.messages import Again, Grant, Hello, Lost, Mark, Parcel, read_message, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Grant, Hello, Inlet, Lost, Mark, Outlet, Parcel, Port, read_message, seal
+from daq.stream.transport import Inlet, Outlet, Port
 from tests.daq.stream import hostile, toy
 from tests.daq.stream.test_run import same_spool
 
@@ -188,6 +191,22 @@ def test_a_thousand_names_and_more(wire: tuple[Port, Any]):
     assert sorted(inlet._senders) == sorted(names[:20])
 
 
+@pytest.mark.parametrize(
+    "spans",
+    [
+        [(0, 3, None)], [(1, 4, None)], [(0, 8, None)], [(2, 2, None)], [(4, 0, None)], [(-4, 4, None)],
+        [(0, 2**62, [1])], [(2**40, 2**40 + 2, None)], [(2, 4, None), (0, 2, None)], [(0, 4, None), (2, 4, None)],
+    ],
+)  # fmt: skip
+def test_what_cannot_be_durable(spans: list[Any]):
+    """The source forgets a block only for whole parts of its own run, however the spool came to say otherwise."""
+    run = toy.toy_run(4 * 64, blocks_per_part=2)
+    check_durable(run, [Span(0, 2, [7]), Span(2, 4, None)])
+    check_durable(run, [Span(0, 4, [7])])
+    with pytest.raises(ValueError, match=r"durable blocks .* (not in the run|not whole parts)"):
+        check_durable(run, [Span(*span) for span in spans])
+
+
 # ---- what gets lost becomes known
 
 
@@ -342,8 +361,8 @@ def test_status_frames_that_are_none(frame: bytes):
 class Attacker:
     """Sends the corpus, mutants and noise to every socket of a run, under all names; give it as ``on_status``."""
 
-    def __init__(self, rounds: int):
-        self.rounds, self.sent = rounds, 0
+    def __init__(self, run: RunFile, rounds: int):
+        self.run, self.rounds, self.sent = run, rounds, 0
         self._thread: threading.Thread | None = None
 
     def __call__(self, status: dict[str, Any]) -> None:
@@ -375,7 +394,7 @@ class Attacker:
         status = context.socket(zmq.PUB)
         status.connect(endpoints["source"].replace("source", "status"))
         frames = [each for _, _, each in CORPUS]
-        key = run_key(RUN.settings.run, RUN.menu_hash)  # no secret: it tells runs apart, not friend from foe
+        key = run_key(self.run)  # no secret: it tells runs apart, not friend from foe
         parcels = [seal(each, key) for each in (Parcel(1, 1, 1), Hello(), Mark(1, 1, 9), Again(7), Lost(1, 1, 9))]
         parcels += [sent[0] for _, sent in hostile.messages(1, 1) if sent]
         try:
@@ -402,7 +421,7 @@ def test_a_live_run_under_attack(tmp_path: Path):
     """Thousands of hostile messages to every socket of a run, some under the name of its worker: the same spool."""
     run = toy.toy_run(6000, lease_s=2.0)
     toy.carry_through(tmp_path / "reference", run)
-    attacker = Attacker(rounds=400)
+    attacker = Attacker(run, rounds=200)
     summary = toy.carry_through(tmp_path / "run", run, on_status=attacker)
     attacker.join()
     assert attacker.sent > 500

@@ -12,8 +12,9 @@ import zmq
 from daq.errors import WireError
 from daq.event import EventBatch
 from daq.stream.codec import Block, Codec
+from daq.stream.messages import Again, Grant, Parcel, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Again, Grant, Inlet, Outlet, Parcel, Port, seal
+from daq.stream.transport import Inlet, Outlet, Port
 
 KEY = 7
 
