@@ -115,6 +115,21 @@ def control(
 
 
 @app.command()
+def mqtt(
+    directory: RunDir,
+    broker: Annotated[str, typer.Option("--broker", help="HOST or HOST:PORT.")] = "localhost",
+    topic: Annotated[str | None, typer.Option("--topic", help="darkline/<name of the run> if not given.")] = None,
+) -> None:
+    """Publish the state of a run on an MQTT broker, and take commands from there, until the run ends."""
+    from daq.run_directory import read_run
+    from monitors.mqtt import Broker, bridge
+
+    run_name = read_run(directory).settings.name
+    state = bridge(directory, Broker.of(broker), topic or f"darkline/{run_name}")
+    say(f"{directory}: {state}")
+
+
+@app.command()
 def replay(
     inputs: Annotated[
         list[Path],

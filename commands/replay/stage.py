@@ -2,7 +2,7 @@
 
 Decided again are the raw lines of the events that are there, and prescale and mask of all events. Dead time is not
 applied again: it came from all accepted events of the recorded run, of which few are there. An event that was lost to
-it stays lost, and the dead time that was noted stays noted (docs/decisions/0015-recorded-events.md).
+it stays lost, and the dead time that was noted stays noted (docs/decisions/0016-recorded-events.md).
 """
 
 from __future__ import annotations
