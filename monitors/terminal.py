@@ -51,6 +51,8 @@ class RunView:
         page.add_row(Text.assemble(("darkline ", "bold"), f"{status['name']}  ", state, f"  {done}/{blocks} blocks"))
         page.add_row(ProgressBar(total=blocks, completed=done, width=60))
         page.add_row(self._stages(status))
+        if status.get("stalled"):
+            page.add_row(Text(f"stalled for {status['since_progress_s']:.0f} s: {status['stalled']}", "bold red"))
         return page
 
     def _stages(self, status: Mapping[str, Any]) -> Table:
@@ -129,6 +131,12 @@ def closing(summary: Mapping[str, Any], directory: Path) -> str:
         f"reconciliation: generated {summary['generated']:,} {sign} L1 rejected {summary['l1_rejected']:,} "
         f"+ L1 dead {dead:,} + HLT rejected {summary['hlt_rejected']:,} + spooled {summary['spooled']:,}",
     ]
+    if (slowest := summary.get("slowest_stage")) is not None:
+        lines.append(f"slowest stage: {slowest}, at work {100 * summary['load'][slowest]:.0f} % of the time")
+    if busy := summary["l1_dead"].get("busy"):
+        lines.append(
+            f"lost because the chain was slower than the clock of the run: {busy:,} collisions, dead time 'busy'"
+        )
     if summary["live_fb"] is not None:
         lines.append(
             f"luminosity: delivered {1e3 * summary['delivered_fb']:.4g} /pb, live {1e3 * summary['live_fb']:.4g} /pb"

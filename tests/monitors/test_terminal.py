@@ -42,6 +42,16 @@ def test_books_that_do_not_balance_are_not_written_as_an_equation():
     assert "luminosity" not in closing(SUMMARY | {"delivered_fb": None, "live_fb": None}, Path("runs/x"))
 
 
+def test_the_last_lines_say_what_the_pace_cost_and_who_was_slow():
+    """Lost collisions and the slowest stage, where there are such."""
+    slow = {"slowest_stage": "l1", "load": {"l1": 0.97, "hlt": 0.2}, "l1_dead": {"spacing": 3, "busy": 2048}}
+    text = closing(SUMMARY | slow, Path("runs/x"))
+    assert "slowest stage: l1, at work 97 % of the time" in text
+    assert "2,048 collisions, dead time 'busy'" in text
+    assert "L1 dead 2,051" in text
+    assert "busy" not in closing(SUMMARY, Path("runs/x"))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(None, "-"), (1.78e-5, "18 us"), (5.6e-3, "5.6 ms"), (0.1, "100 ms"), (3.2, "3.2 s")]
 )
