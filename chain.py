@@ -8,7 +8,6 @@ for signal shapes and efficiencies.
 from __future__ import annotations
 
 import platform
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,15 +23,16 @@ from daq import __version__
 from daq.clock import Injections
 from daq.errors import InputError
 from daq.event import EventBatch, Outcome
-from daq.run_directory import INPUT, RUN, RunFile, create, is_taken, read_run
+from daq.run_directory import INPUT, RUN, RunFile, create, read_run
 from daq.settings import BackgroundSettings, InjectionSettings, RunSettings, load, parse, read_toml
 from daq.source.catalogue import what_process
 from daq.source.mix import MixSource, Source
-from daq.source.replay import ReplaySource, stage
+from daq.source.recorded import ORIGIN, RecordedSource, read_origin
+from daq.source.replay import ReplaySource
 from daq.source.species import load_table
 from daq.stream.codec import Block, as_received
 from daq.stream.contract import LOST
-from daq.stream.loops import run_ordered_stage, run_source, run_spool, run_stage
+from daq.stream.loops import OrderedStage, run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
 from hlt.budget import Meter
 from hlt.emulator import HltEmulator
@@ -306,19 +306,20 @@ def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: 
 # ---- a run
 
 
-def load_run(config: Path, *, pace: str | None = None, keys: Path | None = None, **overrides: Any) -> RunSettings:
-    """Return the settings of a run; ``overrides`` that are not None replace those of the file.
-
-    ``pace`` and ``keys``, the folder of the keys, stand instead of those in ``[stream]``.
-    """
+def load_run(config: Path, *, keys: Path | None = None, **overrides: Any) -> RunSettings:
+    """Return the settings of a run; ``keys``, the folder of the keys, and ``overrides`` as in `override`."""
     tables = read_toml(config)
     if keys is not None and isinstance(tables.setdefault("stream", {}), dict):
         tables["stream"]["keys"] = str(keys.absolute())  # before it is checked: some endpoints must not be without
-    settings = parse(tables, RunSettings, file=config)
+    return override(parse(tables, RunSettings, file=config), config, **overrides)
+
+
+def override(settings: RunSettings, file: Path, *, pace: str | None = None, **overrides: Any) -> RunSettings:
+    """Return settings, which are of ``file``, with those of ``overrides`` that are not None in place of their own."""
     given = {name: value for name, value in overrides.items() if value is not None}
     if pace is not None:
         given["stream"] = settings.stream.model_dump() | {"pace": pace}
-    return parse(settings.model_dump() | given, RunSettings, file=config) if given else settings
+    return parse(settings.model_dump() | given, RunSettings, file=file) if given else settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,25 +341,6 @@ def plan_run(settings: RunSettings, directory: Path, *, overwrite: bool = False)
     return Plan(directory, run, source)
 
 
-def plan_replay(settings: RunSettings, files: Sequence[Path], directory: Path, *, overwrite: bool = False) -> Plan:
-    """Read and check all files, then make the run directory, with the events of the files in its folder ``input``."""
-    if settings.source.kind != "replay":
-        raise InputError('must be "replay"', key="[source] kind", value=settings.source.kind)
-    Chain.of(settings)  # what is wrong with the menus or the directory shows before long files are read
-    is_taken(directory, overwrite=overwrite)
-    staged = directory.with_name(f".{directory.name}.input")
-    shutil.rmtree(staged, ignore_errors=True)
-    try:
-        stage(files, settings, staged)
-        source = ReplaySource(settings, staged)
-        run = run_file(settings, source, files=[str(path) for path in files])
-        create(directory, run, overwrite=overwrite)
-        staged.rename(directory / INPUT)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-    return Plan(directory, run, ReplaySource(settings, directory / INPUT))
-
-
 def plan_resume(directory: Path) -> Plan:
     """Take up a run where its manifest ends; raise `InputError` if it would go on as another run."""
     run = read_run(directory)
@@ -373,7 +355,17 @@ def plan_resume(directory: Path) -> Plan:
 
 def open_source(settings: RunSettings, directory: Path) -> Source:
     """Return the source of the run in a directory."""
+    if (directory / INPUT / ORIGIN).exists():
+        return RecordedSource(read_origin(directory), directory / INPUT)
     return ReplaySource(settings, directory / INPUT) if settings.source.kind == "replay" else MixSource(settings)
+
+
+def open_all_events(run: RunFile, directory: Path) -> Source:
+    """Return the source of a run whose events are numbered from 0; raise `InputError` if it has only some of them."""
+    if run.ranges:
+        rule = "the run has only some of the events, what is measured on all of them cannot be had"
+        raise InputError(rule, file=directory / RUN, key="ranges")
+    return open_source(run.settings, directory)
 
 
 def run_file(settings: RunSettings, source: Source, **about: Any) -> RunFile:
@@ -425,11 +417,24 @@ def run_node(place: Place) -> None:
         case "source":
             run_source(node, BlockMaker(open_source(settings, place.run_directory), node.run))
         case "l1":
-            run_ordered_stage(node, Chain.of(settings).l1_stage())
+            run_ordered_stage(node, l1_stage(settings, place.run_directory))
         case "hlt":
             run_stage(node, Chain.of(settings).hlt_stage())
         case "spool":
             run_spool(node)
+
+
+def l1_stage(settings: RunSettings, directory: Path) -> OrderedStage:
+    """Return the L1 of the run in a directory: of recorded events it decides again what can be decided again."""
+    chain = Chain.of(settings)
+    if not (directory / INPUT / ORIGIN).exists():
+        return chain.l1_stage()
+    from commands.replay.stage import Inherited, RecordedL1Stage
+
+    origin = read_origin(directory)
+    inherited = Inherited.of(origin.run, settings, chain.l1)
+    source, section_ns = RecordedSource(origin, directory / INPUT), round(settings.beam.section_s * 1e9)
+    return RecordedL1Stage(chain.l1_emulator(), inherited, source, section_ns=section_ns)
 
 
 def serve_metrics(node: Node) -> str:
@@ -454,7 +459,8 @@ class BlockMaker:
         first, count = self._run.block_range(number)
         begin_ns, end_ns = self.interval_ns(number)
         notes = {"begin_ns": begin_ns, "end_ns": end_ns}
-        return Block(number, first, count, self._source.block(first, count), {}, notes)
+        make = self._source.padded if isinstance(self._source, RecordedSource) else self._source.block
+        return Block(number, first, count, make(first, count), {}, notes)
 
     def lost(self, number: int) -> Block:
         """Return the block without its events: nobody could take these collisions, and nobody looked at them."""

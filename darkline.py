@@ -83,15 +83,19 @@ def run(
             raise InputError(
                 "a resumed run keeps the settings of its run.json: no other option goes with it", key="--resume"
             )
-        plan = chain.plan_resume(resume)
+        from commands.replay.command import Options, carry_out
+
+        live = sys.stderr.isatty() and not as_json
+        result, text = carry_out(chain.plan_resume(resume), Options(), live=live, hold=hold)
+        show(result, as_json, text)
     else:
         assert config is not None
         settings = chain.load_run(config, pace=pace, keys=keys, events=events, seed=seed, workers=workers)
         with naming(config):
             plan = chain.plan_run(settings, out or Path("runs") / settings.name, overwrite=overwrite)
-    with RunView(live=sys.stderr.isatty() and not as_json) as view:
-        summary = chain.carry_out(plan, on_status=view.update, hold=hold)
-    show(summary, as_json, closing(summary, plan.directory))
+        with RunView(live=sys.stderr.isatty() and not as_json) as view:
+            summary = chain.carry_out(plan, on_status=view.update, hold=hold)
+        show(summary, as_json, closing(summary, plan.directory))
 
 
 @app.command()
@@ -112,24 +116,74 @@ def control(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="HepMC3, HEPEVT, ROOT or Parquet files.")],
-    config: Annotated[Path, typer.Option("--config", help="Run configuration with source.kind = 'replay'.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="HepMC, HEPEVT, ROOT or Parquet files, a run directory, a cut."),
+    ],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Run configuration; of recorded events, theirs if not given.")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", help="Of a run directory: events (default) or trigger_words.")
+    ] = None,
+    events: Annotated[str | None, typer.Option("--events", help="Only these: A:B (half open), N, or a list.")] = None,
+    speed: Annotated[str | None, typer.Option("--speed", help="max, or times real time: 1, 10, ...")] = None,
+    engine: Annotated[str, typer.Option("--engine", help="stream or dask (docs/farms.md).")] = "stream",
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Of dask, tcp://HOST:PORT; one of its own if not given.")
+    ] = None,
     seed: Seed = None,
     workers: Workers = None,
     out: Out = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Send every event of the files through the chain once."""
-    import chain
-    from monitors.terminal import RunView, closing
+    """Send the events of files or of a run through the chain; of a run, show what is decided otherwise than it was."""
+    from commands.replay.command import Options
+    from commands.replay.command import replay as replay_inputs
 
-    settings = chain.load_run(config, seed=seed, workers=workers)
-    with naming(config):
-        plan = chain.plan_replay(settings, files, out or Path("runs") / settings.name, overwrite=overwrite)
-    with RunView(live=sys.stderr.isatty() and not as_json) as view:
-        summary = chain.carry_out(plan, on_status=view.update)
-    show(summary, as_json, closing(summary, plan.directory))
+    options = Options(
+        config=config, level=level, events=events, speed=speed, seed=seed, workers=workers, out=out,
+        overwrite=overwrite, engine=engine, scheduler=scheduler,
+    )  # fmt: skip
+    result, text = replay_inputs(inputs, options, live=sys.stderr.isatty() and not as_json)
+    show(result, as_json, text)
+
+
+@app.command()
+def cut(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT...", help="A run directory, or files of users with --config.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .parquet.")],
+    events: Annotated[str | None, typer.Option("--events", help="Which: A:B (half open), N, or a list.")] = None,
+    block: Annotated[int | None, typer.Option("--block", help="All events of this block of the run.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Of files: run configuration to read them by.")
+    ] = None,
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Of these, write only one that kills the process that decides it.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Cut events out to a file that `darkline replay` decides as they were decided in their run."""
+    from commands.replay.cut import cut as cut_out
+    from commands.replay.events import parse_events
+
+    written = cut_out(
+        inputs, out, ranges=parse_events(events), block=block, config=config, bisect=bisect, overwrite=overwrite,
+        say=say,
+    )  # fmt: skip
+    show(written, as_json, f"{written['events']:,} events in {out}: {written['numbers']}")
+
+
+@app.command(hidden=True)
+def try_cut(file: Annotated[Path, typer.Argument(help="File of `darkline cut`.")]) -> None:
+    """Decide the events of a cut in this process alone; `darkline cut --bisect` sees whether it lives."""
+    from commands.replay.cut import try_cut as decide
+
+    show(decide(file), True, "")
 
 
 @app.command()

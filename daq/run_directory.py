@@ -11,7 +11,8 @@
     log.jsonl           state changes, deaths, restarts, wire errors: one JSON object a line
     status.json         state, blocks done, and each process of the run
     lost_blocks.txt     blocks whose collisions the source could not hand over (runs at a pace)
-    input/              the events of a replay, as they were read from its files
+    input/              of a replay: its events as they were read from files, or where they are recorded
+    differences.json    of a replay of recorded events: what is decided otherwise than it was
     report/             figures and pages made from the run
 
 A directory that exists is never written over unless that is asked for, and then only if it is one of ours.
@@ -26,6 +27,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from daq.settings import RunSettings, Settings, parse, read_json
 RUN, MANIFEST, SECTIONS, SUMMARY, LOG, STATUS, LOST_BLOCKS = (
     "run.json", "manifest.jsonl", "sections.parquet", "summary.json", "log.jsonl", "status.json", "lost_blocks.txt",
 )  # fmt: skip
+DIFFERENCES = "differences.json"
 EVENTS, TRIGGER_WORDS, INPUT, REPORT = "events", "trigger_words", "input", "report"
 
 
@@ -47,6 +50,8 @@ class RunFile(Settings):
     settings: RunSettings
     n_events: int = Field(ge=0)
     """Events to generate; a replay knows them only once its files are read."""
+    ranges: tuple[tuple[int, int], ...] = ()
+    """Their numbers, [begin, end) each, rising and apart; empty: 0 to ``n_events``."""
     menu_hash: int = Field(ge=0, lt=2**64)
     """Hash of all that decides; blocks of another one are refused."""
     bit_names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -57,18 +62,40 @@ class RunFile(Settings):
     @property
     def n_blocks(self) -> int:
         """Return the number of blocks of the run; the last one may be shorter."""
-        return -(-self.n_events // self.settings.stream.block_events)
+        size = self.settings.stream.block_events
+        return len(_blocks_of(self.ranges, size)) if self.ranges else -(-self.n_events // size)
 
     def block_range(self, number: int) -> tuple[int, int]:
         """Return (first event, number of events) of a block."""
+        if self.ranges:
+            return _blocks_of(self.ranges, self.settings.stream.block_events)[number]
         first = number * self.settings.stream.block_events
         return first, min(self.settings.stream.block_events, self.n_events - first)
 
     def part_blocks(self, number: int) -> range:
-        """Return the blocks of the part that block ``number`` belongs to; the last part may be shorter."""
+        """Return the blocks of the part that block ``number`` belongs to; the last part may be shorter.
+
+        A part has no gap in its event numbers: where ranges leave one, another part begins.
+        """
         size = self.settings.stream.blocks_per_part
         first = number // size * size
-        return range(first, min(first + size, self.n_blocks))
+        part = range(first, min(first + size, self.n_blocks))
+        if not self.ranges:
+            return part
+        blocks = _blocks_of(self.ranges, self.settings.stream.block_events)
+        begins = [n for n in part if n == first or sum(blocks[n - 1]) != blocks[n][0]]
+        begin = max(n for n in begins if n <= number)
+        return range(begin, min((n for n in begins if n > number), default=part.stop))
+
+
+@lru_cache(maxsize=8)
+def _blocks_of(ranges: tuple[tuple[int, int], ...], size: int) -> tuple[tuple[int, int], ...]:
+    """Return (first event, number of events) of each block: ranges, cut where blocks of the whole run would end."""
+    return tuple(
+        (max(begin, first), min(end, first + size) - max(begin, first))
+        for begin, end in ranges
+        for first in range(begin // size * size, end, size)
+    )
 
 
 def read_run(directory: Path) -> RunFile:
@@ -122,6 +149,7 @@ def _clear(directory: Path) -> None:
             MANIFEST,
             SECTIONS,
             SUMMARY,
+            DIFFERENCES,
             LOG,
             STATUS,
             LOST_BLOCKS,

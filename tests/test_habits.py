@@ -26,7 +26,7 @@ def test_tool_is_content(command: list[str]):
 
 def test_locks_have_hashes_and_no_address():
     """Each pinned package has a hash, and the lock does not say where it was found."""
-    for lock in ("requirements.lock", "requirements-gen.lock"):
+    for lock in ("requirements.lock", "requirements-gen.lock", "requirements-scale.lock"):
         text = (ROOT / lock).read_text(encoding="utf-8")
         assert "://" not in text
         for package in re.findall(r"^[^\s#][^\n]*(?:\n\s[^\n]*)*", text, re.MULTILINE):

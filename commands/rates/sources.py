@@ -114,7 +114,7 @@ def of_run_again(
     """Return the events of a run, made again from its settings."""
     lines = menu_lines(menus_of_run(directory, run, menus), columns, run.settings)
     generated = int(read_json(directory / SUMMARY, if_missing="the run has not ended")["generated"])
-    source = chain.open_source(run.settings, directory)
+    source = chain.open_all_events(run, directory)
     wanted = min(n_events or generated, generated)
     return _of_source(f"events of run {directory}, made again", run.settings, source, wanted, lines)
 

@@ -85,7 +85,7 @@ def _lines(menu: Record, record: Record) -> str:
     silent = [line["line"] for line in menu["lines"] if not line["raw"]["value"]]
     headings = ["line", "prescale", *columns, "share [%]"]
     share, whole = pair(menu["total_share_percent"]), _whole(record)
-    return _table(
+    return table_of(
         f"Menu {menu['label']} [{record['unit']}]: accepts {share} % of the {whole}", headings, rows, total
     ) + _named("Lines that never fired", silent)
 
@@ -124,7 +124,7 @@ def _differences(difference: Record, letter: str, unit: str) -> str:
     if silent:
         said += f" {len(silent)} lines of one menu alone accept none."
     title = f"A = {difference['a']}, {letter} = {difference['b']} on the same events [{unit}]"
-    table = _table(title, ["line", "A", letter, f"{letter} - A"], rows, total)
+    table = table_of(title, ["line", "A", letter, f"{letter} - A"], rows, total)
     return f"{table}\n{textwrap.fill(said, WIDTH)}"
 
 
@@ -142,7 +142,7 @@ def _processes(record: Record) -> str:
             for menu in group:
                 row += [pair(menu["by_process"][i][name]) for name in ("accepted", "efficiency_percent")]
             rows.append(row)
-        tables.append(_table(f"By process [{record['unit']}]", headings, rows))
+        tables.append(table_of(f"By process [{record['unit']}]", headings, rows))
     return "\n\n".join(tables)
 
 
@@ -152,7 +152,7 @@ def _named(what: str, names: Sequence[str]) -> str:
     return "\n" + textwrap.fill(f"{what} ({len(names)}): {', '.join(names)}", WIDTH, subsequent_indent="  ")
 
 
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] = ()) -> str:
+def table_of(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], total: Sequence[str] = ()) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for place, heading in enumerate(headings):  # names may be folded, numbers may not
         width = max((len(row[place]) for row in (*rows, total) if row), default=0) if place else None

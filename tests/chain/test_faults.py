@@ -8,7 +8,7 @@ from tests.chain.faults import disturb, real_subject, toy_subject
 
 
 def test_random_faults_cost_nothing():
-    """Deaths, zombies, failing disks and resumptions: the spool is that of an undisturbed run, and the books balance."""
+    """Deaths, zombies, failing disks, resumptions: the spool is that of an undisturbed run, and the books balance."""
     counts = disturb(toy_subject(18_000), 24, 20261121, print)
     assert counts.total() == 24
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import uproot
 
 from daq.source import formats
 from daq.source.particles import Particles
-from tests.chain.commands import ROOT, darkline, reconciles, spool, summary_of, words
+from tests.chain.commands import DEMO, ROOT, darkline, reconciles, spool, summary_of, words
 
 CONFIG = ROOT / "configs" / "runs" / "replay.toml"
 SAMPLES = ROOT / "configs" / "samples"
@@ -104,6 +105,23 @@ def test_a_spool_replayed_is_decided_alike(tmp_path: Path):
     outcome = words(tmp_path / "again")["outcome"].to_numpy()
     assert first.select(lines).filter(outcome == 5).equals(again.select(lines))
     assert again.height > 0.5 * first.height
+
+
+def test_a_run_replayed_through_the_stream(tmp_path: Path):
+    """A run directory, some of its events at a pace, and a file cut out of it: as they were, by real processes."""
+    run, again, some, file = (tmp_path / name for name in ("run", "again", "some", "cut.parquet"))
+    summary_of(darkline("run", DEMO, "--events", 5000, "--out", run, "--json"))
+    whole = summary_of(darkline("replay", run, "--workers", 2, "--out", again, "--json"))
+    assert whole["differences"]["no_difference"]
+    assert spool(again).equals(spool(run), null_equal=True)
+    assert words(again).equals(words(run))
+    events = "7,1000:1100,3000:3010"
+    assert darkline("cut", run, "--events", events, "-o", file).returncode == 0
+    for number, arguments in enumerate([(run, "--events", events, "--speed", "10"), (file,)]):
+        out = some.with_name(f"some{number}")
+        assert summary_of(darkline("replay", *arguments, "--out", out, "--json"))["differences"]["no_difference"]
+        chosen = words(run).filter(pl.col("event").is_in([7, *range(1000, 1100), *range(3000, 3010)]))
+        assert words(out).equals(chosen)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,7 @@ def test_manifest_says_what_became_of_each_block(directory: Path):
         "l1_dead_spacing": (outcome == 1).sum(),
         "l1_dead_buffer": (outcome == 2).sum(),
         "l1_dead_injection": (outcome == 3).sum(),
+        "l1_dead_busy": 0,
         "hlt_rejected": (outcome == 4).sum(),
         "spooled": (outcome == 5).sum(),
     }

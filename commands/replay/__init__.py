@@ -1,0 +1,1 @@
+"""`darkline replay` and `darkline cut`: recorded events and users' files through the chain again."""

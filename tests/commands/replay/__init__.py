@@ -1,0 +1,1 @@
+"""Tests of `darkline replay` and `darkline cut`."""
