@@ -16,20 +16,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xxhash
 
 from daq import __version__
 from daq.clock import Injections
 from daq.errors import InputError
-from daq.event import EventBatch, Outcome
+from daq.event import EventBatch
 from daq.run_directory import INPUT, RUN, RunFile, create, read_run
-from daq.settings import BackgroundSettings, InjectionSettings, RunSettings, load, parse, read_toml
-from daq.source.catalogue import what_process
+from daq.settings import BackgroundSettings, InjectionSettings, RunSettings, parse, read_toml
 from daq.source.mix import MixSource, Source
 from daq.source.recorded import ORIGIN, RecordedSource, read_origin
 from daq.source.replay import ReplaySource
-from daq.source.species import load_table
 from daq.stream.codec import Block, as_received
 from daq.stream.contract import LOST
 from daq.stream.loops import OrderedStage, run_ordered_stage, run_source, run_spool, run_stage
@@ -37,19 +34,14 @@ from daq.stream.node import Node, Place
 from hlt.budget import Meter
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
-from hlt.variables import L1_BITS
-from triggers.bits import flags_of
+from stages import HltStage, L1Stage
 from triggers.columns import AUTO, ColumnSettings
-from triggers.emulator import L1Emulator, L1Result
-from triggers.gdl.deadtime import CAUSES, busy_time, dead_time
+from triggers.emulator import L1Emulator
 from triggers.gdl.menu import L1Menu
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from daq.event import Array
-    from offline.search import Search
-    from offline.shapes import Shapes
 
 ROOT = Path(__file__).resolve().parent
 
@@ -182,125 +174,6 @@ def _beyond_columns(level: str, asked: str, columns: Sequence[ColumnSettings], l
         f"The luminosity, {luminosity_cm2_s:.3g} cm-2 s-1, is above that of every prescale column of the {level} menu; "
         f"the highest one is in force, {highest.name} ({highest.luminosity_cm2_s:.3g} cm-2 s-1)."
     ]
-
-
-class L1Stage:
-    """The L1 on blocks: keeps the accepted events, and books every event and its dead time by luminosity section."""
-
-    def __init__(self, emulator: L1Emulator, section_ns: int, injections: Injections):
-        self._emulator, self._section_ns, self._injections = emulator, section_ns, injections
-
-    def __call__(self, block: Block, state: list[int] | None) -> tuple[Block, list[int]]:
-        """Return the block with its L1-accepted events, and the state that the next block starts from."""
-        began = time.perf_counter()
-        result = self._emulator.process(block.events, None if state is None else np.array(state, dtype=np.int64))
-        if block.notes.get(LOST):
-            return self._lost(block, result)
-        latency_us = (time.perf_counter() - began) * 1e6 / max(1, block.n_events)
-        accepted = result.outcome == Outcome.KEPT
-        kept = np.flatnonzero(accepted)
-        tables = {
-            "all.outcome": result.outcome,
-            "all.l1_words": result.psnm,
-            "all.l1_raw_words": result.ftdl,
-            "all.process": block.events["process"],
-            "all.weight": block.events["weight"],
-            "kept.l1": result.psnm[kept],
-            "kept.l1_raw": result.ftdl[kept],
-            "kept.l1_malformed": result.malformed[kept],
-            "kept.l1_latency_us": np.full(kept.size, latency_us, dtype=np.float32),
-            "kept.section": (block.events["time_ns"][kept] // self._section_ns).astype(np.uint32),
-        }
-        notes = block.notes | {"sections": self._sections(block, result)}
-        return _replace(block, block.events.take(kept), tables, notes), [int(number) for number in result.state]
-
-    def _lost(self, block: Block, nothing: L1Result) -> tuple[Block, list[int]]:
-        """Return a block whose collisions nobody could take: what they were is not known, so they weigh nothing."""
-        n = block.n_events
-        words = np.zeros((n, nothing.psnm.shape[1]), dtype=nothing.psnm.dtype)
-        tables = {
-            "all.outcome": np.full(n, Outcome.L1_DEAD_BUSY, dtype=nothing.outcome.dtype),
-            "all.l1_words": words,
-            "all.l1_raw_words": words,
-            "all.process": np.zeros(n, dtype=block.events["process"].dtype),
-            "all.weight": np.zeros(n, dtype=block.events["weight"].dtype),
-            "kept.l1": nothing.psnm,
-            "kept.l1_raw": nothing.ftdl,
-            "kept.l1_malformed": nothing.malformed,
-            "kept.l1_latency_us": np.zeros(0, dtype=np.float32),
-            "kept.section": np.zeros(0, dtype=np.uint32),
-        }
-        interval = block.notes["begin_ns"], block.notes["end_ns"]
-        section, generated, dead_ns = busy_time(n, interval=interval, section_ns=self._section_ns)
-        empty = np.zeros_like(dead_ns)
-        columns = {"generated": generated, "l1_accepted": empty, **{f"dead_ns_{cause}": empty for cause in CAUSES}}
-        sections = {"section": section, **columns, "dead_ns_busy": dead_ns}
-        notes = {name: note for name, note in block.notes.items() if name != LOST}
-        notes["sections"] = {name: column.tolist() for name, column in sections.items()}
-        return _replace(block, block.events, tables, notes), [int(number) for number in nothing.state]
-
-    def _sections(self, block: Block, result: L1Result) -> dict[str, list[int]]:
-        dead_in, dead = dead_time(
-            result.blind,
-            self._emulator.windows,
-            self._injections,
-            interval=(block.notes["begin_ns"], block.notes["end_ns"]),
-            section_ns=self._section_ns,
-            time_ns=block.events["time_ns"],
-            vetoed=result.vetoed,
-        )
-        section = block.events["time_ns"] // self._section_ns
-        numbers = np.union1d(section, dead_in)
-        columns = {"generated": section, "l1_accepted": section[result.outcome == Outcome.KEPT]}
-        rows = {
-            name: np.bincount(np.searchsorted(numbers, each), minlength=numbers.size) for name, each in columns.items()
-        }
-        for cause in (*CAUSES, "busy"):
-            rows[f"dead_ns_{cause}"] = np.zeros(numbers.size, dtype=np.int64)
-            rows[f"dead_ns_{cause}"][np.searchsorted(numbers, dead_in)] = dead.get(cause, 0)
-        return {"section": numbers.tolist(), **{name: values.tolist() for name, values in rows.items()}}
-
-
-class HltStage:
-    """The HLT on blocks of L1-accepted events."""
-
-    def __init__(self, meter: Meter, l1_names: Sequence[str]):
-        self._meter, self._l1_names = meter, l1_names
-
-    def __call__(self, block: Block) -> Block:
-        """Return the block with its HLT-accepted events."""
-        l1 = l1_bits(block.tables["kept.l1"], block.tables["kept.l1_raw"], self._l1_names)
-        # What cannot be is never thrown away unseen: events that L1 found malformed are kept whatever the lines say.
-        measured = self._meter.process(block.events, l1, block.tables["kept.l1_malformed"])
-        result = measured.result
-        outcome = np.array(block.tables["all.outcome"])
-        outcome[np.flatnonzero(outcome == Outcome.KEPT)[~result.accept]] = Outcome.HLT_REJECTED
-        kept = np.flatnonzero(result.accept)
-        tables = {name: table[kept] if name.startswith("kept.") else table for name, table in block.tables.items()}
-        tables |= {
-            "all.outcome": outcome,
-            "kept.hlt": result.prescaled[kept],
-            "kept.hlt_raw": result.raw[kept],
-            "kept.hlt_latency_us": np.full(kept.size, measured.block_us, dtype=np.float32),
-            "kept.hlt_event_latency_us": measured.event_us[kept],
-            "kept.hlt_over_cap": result.over_cap[kept],
-            "kept.hlt_over_budget": result.over_budget[kept],
-        }
-        return _replace(block, block.events.take(kept), tables, block.notes | {"hlt": measured.note})
-
-
-def l1_bits(prescaled: Array, raw: Array, names: Sequence[str]) -> dict[str, Array]:
-    """Return the L1 bits that the HLT looks at, (N,) bool by name, from the (N, W) words of the L1 lines ``names``."""
-    bits = {}
-    for name in L1_BITS:
-        line = name.removeprefix("raw_")
-        if line in names:
-            bits[name] = flags_of(prescaled if name == line else raw, names.index(line))
-    return bits
-
-
-def _replace(block: Block, events: EventBatch, tables: dict[str, Array], notes: dict[str, Any]) -> Block:
-    return Block(block.number, block.first_event, block.n_events, events, tables, notes)
 
 
 # ---- a run
@@ -500,37 +373,6 @@ def simulate(settings: RunSettings) -> pl.DataFrame:
     return pl.DataFrame(event_table(kept, Chain.of(quiet).bit_names))
 
 
-def signal_shapes(search: Search, settings: RunSettings, say: Callable[[str], None]) -> Shapes:
-    """Simulate the signal of a search through the chain at each of its shape masses, and fit its shapes.
-
-    The events are those that ``settings.source.signals`` names first, with ``settings.events`` at each mass, at a rate
-    so low that none is lost to dead time: that is part of the live luminosity, not of the efficiency.
-    """
-    from offline.observables import Frame
-    from offline.shapes import SignalSample, fit_shapes
-
-    chain, signal = Chain.of(settings), settings.source.signals[0]
-
-    def samples() -> Iterator[SignalSample]:
-        for mass in search.shape_masses_gev:
-            say(f"{signal.process} at {mass:g} GeV")
-            at_mass = signal.model_copy(update={"mass_gev": mass, "cross_section_nb": 1e-6, "coupling": None})
-            source = settings.source.model_copy(update={"processes": (), "signals": (at_mass,)})
-            yield SignalSample(mass, simulate(settings.model_copy(update={"source": source})), settings.events)
-
-    lines = search.trigger.model_dump()
-    prescales = {level: {line: chain.menus[level]["lines"][line] for line in names} for level, names in lines.items()}
-    provenance = {
-        "signal": signal.process,
-        "events_per_mass": settings.events,
-        "seed": settings.seed,
-        "l1_menu": f"{chain.l1.name} {chain.l1.hash:016x}",
-        "hlt_menu": f"{chain.hlt.name} {chain.hlt.hash}",
-        "darkline": __version__,
-    }
-    return fit_shapes(search, samples(), Frame.of(settings.beam), prescales=prescales, provenance=provenance)
-
-
 def warm_up() -> None:
     """Compile every kernel of the chain, in the form in which the stream gives it its arrays."""
     settings = load_run(ROOT / "configs" / "runs" / "demo.toml", events=3000)
@@ -539,60 +381,3 @@ def warm_up() -> None:
     for change in ({"beam": beam}, {"source": source}):
         for _ in blocks_in_process(settings.model_copy(update=change)):
             pass
-
-
-# ---- what a file is
-
-
-def check_file(path: Path) -> str:
-    """Check a TOML file of any kind, or a menu of Belle II (.alg, .json), and say what it is; raise `InputError`."""
-    if path.suffix == ".alg":
-        return _what_l1_menu(L1Menu.load(path))
-    if path.suffix == ".json":
-        return _what_hlt_menu(HltMenu.load(path))
-    tables = read_toml(path)
-    lines = tables.get("line")
-    if "sampler" in tables:
-        return what_process(path)
-    if "particles" in tables:
-        return f"a table of {len(load_table(path).species)} particles"
-    if "observables" in tables or "shape_masses_gev" in tables:
-        from offline.search import load_search
-
-        return f"a search: {load_search(path).title}"
-    if isinstance(lines, list) and any(isinstance(line, dict) and "cut" in line for line in lines):
-        return _what_hlt_menu(HltMenu.load(path))
-    if isinstance(lines, list):
-        return _what_l1_menu(L1Menu.load(path))
-    settings = load(path, RunSettings)
-    chain = Chain.of(settings)
-    if settings.source.kind == "mix":
-        MixSource(settings)
-    what = f"a run of {settings.events:,} events" if settings.source.kind == "mix" else "a replay"
-    columns = {"L1": chain.l1_column, "HLT": chain.hlt_column}
-    in_force = [f"{level} prescale column {name} is in force" for level, name in columns.items() if name is not None]
-    return "\n".join([what, *in_force, *chain.notes])
-
-
-def _what_hlt_menu(menu: HltMenu) -> str:
-    columns = ", ".join(f"{column.name} (up to {column.luminosity_cm2_s:.3g} cm-2 s-1)" for column in menu.column)
-    return f"an HLT menu of {len(menu.line)} lines{f'; prescale columns: {columns}' if columns else ''}"
-
-
-def _what_l1_menu(menu: L1Menu) -> str:
-    what = f"an L1 menu of {len(menu.lines)} lines"
-    if menu.absent:
-        what += (
-            f"; {len(menu.absent)} inputs are not computed and held at 0 ({', '.join(menu.absent)}), "
-            f"which {len(menu.held_lines)} lines use ({', '.join(menu.held_lines)})"
-        )
-    lines = [what]
-    if menu.columns:
-        columns = (f"{column.name} (up to {column.luminosity_cm2_s:.3g} cm-2 s-1)" for column in menu.columns)
-        lines.append(f"prescale columns: {', '.join(columns)}")
-    if masked := [line.name for line in menu.lines if line.masked]:
-        lines.append(f"masked lines: {', '.join(masked)}")
-    if menu.slowest_path is not None:
-        line, path = menu.slowest_path
-        lines.append(f"slowest path: line {line}, input {path.bit}: {path} of {menu.timing.latency.budget_ns} ns")
-    return "\n".join(lines)

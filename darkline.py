@@ -228,11 +228,12 @@ def shapes(
 ) -> None:
     """Fit signal shape and efficiency against mass, from signal simulated through the chain."""
     import chain
+    from commands.shapes import signal_shapes
     from offline.search import load_search
     from offline.shapes import shapes_path
 
     path = out or shapes_path(search)
-    chain.signal_shapes(load_search(search), chain.load_run(config, seed=seed, events=events), say).write(path)
+    signal_shapes(load_search(search), chain.load_run(config, seed=seed, events=events), say).write(path)
     say(f"shapes in {path}")
 
 
@@ -373,10 +374,10 @@ def check(
     file: Annotated[Path, typer.Argument(help="A run configuration, menu (also .alg, .json), process, or search.")],
 ) -> None:
     """Check a file and say what it is, or what is wrong with it."""
-    import chain
+    from commands.check import check_file
 
     with naming(file):
-        typer.echo(f"{file}: {chain.check_file(file)}")
+        typer.echo(f"{file}: {check_file(file)}")
 
 
 @trigger.command("l1")

@@ -26,6 +26,7 @@ from offline.dataset import Dataset, accepted_by, collect
 from offline.efficiency import Curve, FitFailed, Shape, TurnOn, fit_turn_on
 from offline.probes import PREDICTED, TRUE, predicted_probes, true_probes
 from offline.results import SCHEMA_VERSION, write_result
+from stages import l1_bits
 from triggers.bits import flags_of
 
 Progress = Callable[[int, int], None]
@@ -292,7 +293,7 @@ def _generated(question: Question, progress: Progress | None) -> Iterator[pl.Dat
         if question.lines.l1:
             passed &= _any(found.ftdl, joined.l1.line_names, question.lines.l1)
         if question.lines.hlt:
-            decided = hlt.process(batch, chain.l1_bits(found.psnm, found.ftdl, joined.l1.line_names))
+            decided = hlt.process(batch, l1_bits(found.psnm, found.ftdl, joined.l1.line_names))
             passed &= _any(decided.raw, joined.hlt.line_names, question.lines.hlt)
         columns = true_probes(source.particles(first, count), source.process_names, frame)
         yield _table(question, columns, passed, batch["weight"])

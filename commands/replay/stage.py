@@ -74,7 +74,7 @@ def _same_inputs(recorded: RunFile, settings: RunSettings, menu: L1Menu) -> bool
 
 
 class RecordedL1Stage:
-    """An ordered stage as `chain.L1Stage`; its state is that of prescales by counter.
+    """An ordered stage as `stages.L1Stage`; its state is that of prescales by counter.
 
     The source sends blocks of all events, those that are not there whole with nothing in them. What is recorded of
     them, this stage looks up itself.
@@ -142,7 +142,7 @@ class RecordedL1Stage:
 
 
 def _sections(section: Array, outcome: Array, dead: dict[str, list[int]]) -> dict[str, list[int]]:
-    """Return the rows by luminosity section, as `chain.L1Stage` notes them; the dead time is the recorded one."""
+    """Return the rows by luminosity section, as `stages.L1Stage` notes them; the dead time is the recorded one."""
     numbers = np.union1d(section, np.array(dead.get("section", []), dtype=np.int64)).astype(np.int64)
     accepted = np.isin(outcome, (Outcome.KEPT, Outcome.HLT_REJECTED))
     columns = {"generated": section, "l1_accepted": section[accepted]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from chain import l1_bits
+from stages import l1_bits
 
 
 def test_the_hlt_gets_the_l1_bits_that_it_looks_at():
