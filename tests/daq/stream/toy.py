@@ -162,7 +162,7 @@ def die_at(point: str, marker: Path) -> None:
         case "part in the manifest, not told":
             Manifest.append = dying(Manifest.append, after=True)  # type: ignore[method-assign]
         case "part told":
-            loops._Spool._tell = dying(loops._Spool._tell, after=True)  # type: ignore[method-assign]
+            loops.Spool._tell = dying(loops.Spool._tell, after=True)  # type: ignore[method-assign]
         case "block made, not sent":
             ToyMaker.__call__ = dying(ToyMaker.__call__, after=True)  # type: ignore[method-assign]
         case "block taken, not passed on":
