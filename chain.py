@@ -27,10 +27,10 @@ from daq.settings import BackgroundSettings, InjectionSettings, RunSettings, par
 from daq.source.mix import MixSource, Source
 from daq.source.recorded import ORIGIN, RecordedSource, read_origin
 from daq.source.replay import ReplaySource
-from daq.stream.codec import Block, as_received
-from daq.stream.contract import LOST
 from daq.stream.loops import OrderedStage, run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
+from daq.stream.wire.codec import Block, as_received
+from daq.stream.wire.contract import LOST
 from hlt.budget import Meter
 from hlt.emulator import HltEmulator
 from hlt.menu import HltMenu
@@ -268,7 +268,7 @@ def carry_out(
     plan: Plan, *, on_status: Callable[[dict[str, Any]], None] | None = None, hold: bool = False
 ) -> dict[str, Any]:
     """Start the processes of a run, see it through, and return its summary; ``hold`` waits for the command to start."""
-    from daq.stream.supervisor import supervise
+    from daq.stream.supervision.supervisor import supervise
 
     return supervise(
         plan.directory,

@@ -166,7 +166,7 @@ def warmup() -> None:
 def nursery() -> None:
     """Fork the nodes of a run from one warmed process; started by `darkline run`, which talks to it."""
     import chain
-    from daq.stream.nursery import serve
+    from daq.stream.supervision.nursery import serve
 
     serve(chain.run_node, chain.warm_up)
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from daq.clock import Injections
 from daq.event import Array, EventBatch, Outcome
-from daq.stream.codec import Block
-from daq.stream.contract import LOST
+from daq.stream.wire.codec import Block
+from daq.stream.wire.contract import LOST
 from hlt.budget import Meter
 from hlt.variables import L1_BITS
 from triggers.bits import flags_of

@@ -22,7 +22,7 @@ import chain
 from daq.run_directory import EVENTS, TRIGGER_WORDS
 from daq.source.mix import MixSource
 from daq.spool import write_part
-from daq.stream.codec import Block, Codec
+from daq.stream.wire.codec import Block, Codec
 
 BLOCKS, ROUNDS = 48, 5
 

@@ -44,7 +44,7 @@ from benchmarks.chain import cpu_seconds
 from daq.event import EventBatch
 from daq.jit import Array
 from daq.source.mix import MixSource
-from daq.stream.codec import Block, as_received
+from daq.stream.wire.codec import Block, as_received
 from hlt.kinematics import Frame, cm_frame
 from hlt.objects import LEG, Clusters, Tracks, make_legs
 from hlt.variables import CLUSTER_COLUMNS, TRACK_COLUMNS, filter_variables

@@ -20,7 +20,7 @@ import chain
 from daq.event import Outcome
 from daq.jit import Array
 from daq.source.mix import MixSource
-from daq.stream.codec import as_received
+from daq.stream.wire.codec import as_received
 from triggers.bits import flags_of
 
 LUMINOSITIES = (6e34, 6e35)

@@ -38,11 +38,11 @@ import chain
 from daq.run_directory import RunFile, read_run
 from daq.settings import RunSettings
 from daq.source.mix import MixSource
-from daq.stream.codec import Block, Codec, Encoded, as_received
 from daq.stream.loops import run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
-from daq.stream.nursery import serve
-from daq.stream.supervisor import supervise
+from daq.stream.supervision.nursery import serve
+from daq.stream.supervision.supervisor import supervise
+from daq.stream.wire.codec import Block, Codec, Encoded, as_received
 
 PREPARED_EVENTS = 262_144
 CONFIG = chain.ROOT / "configs" / "runs" / "standard.toml"

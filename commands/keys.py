@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daq.stream.keys import ALLOWED, make_keys, read_allowed
+from daq.stream.wire.keys import ALLOWED, make_keys, read_allowed
 
 DEFAULT_NAMES = ("source", "l1", "hlt", "spool", "supervisor")
 

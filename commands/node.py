@@ -22,8 +22,8 @@ from daq.settings import RunSettings
 from daq.source.mix import MixSource
 from daq.stream.farm import farm_source, farm_spool
 from daq.stream.loops import run_ordered_stage, run_stage
-from daq.stream.messages import End
 from daq.stream.node import Node, Place
+from daq.stream.wire.messages import End
 from daq.summary import finalise
 
 ROLES = ("source", "l1", "hlt", "spool")

@@ -63,7 +63,7 @@ def control(
     as_json: Json = False,
 ) -> None:
     """Give a command to a run that is going on."""
-    from daq.stream.control import ask
+    from daq.stream.supervision.control import ask
 
     answer = ask(directory, command)
     result = {"accepted": answer.accepted, "state": answer.state, "rule": answer.rule}

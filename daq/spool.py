@@ -61,7 +61,7 @@ class BlockRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spoolable(Protocol):
-    """What the spool needs of a block; see `daq.stream.codec.Block`."""
+    """What the spool needs of a block; see `daq.stream.wire.codec.Block`."""
 
     @property
     def number(self) -> int: ...

@@ -22,7 +22,7 @@ import aiomqtt
 from daq.errors import DarklineError, InputError
 from daq.run_control import MOVES, RunState
 from daq.run_directory import STATUS
-from daq.stream.control import ask
+from daq.stream.supervision.control import ask
 
 _POLL_S = 0.2
 _AGAIN_S = 1.0  # until the broker is tried again

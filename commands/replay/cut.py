@@ -27,7 +27,7 @@ from daq.event import Array, EventBatch, Outcome
 from daq.run_directory import RUN, RunFile
 from daq.source.recorded import CUT_KEY, UNKNOWN, Clock, Origin, RecordedSource, merged, origin_of_cut, origin_of_run
 from daq.source.replay import ReplaySource, stage
-from daq.stream.codec import as_received
+from daq.stream.wire.codec import as_received
 
 
 def cut(

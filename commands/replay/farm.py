@@ -55,7 +55,7 @@ from daq.run_directory import (
 from daq.settings import RunSettings
 from daq.source.recorded import ORIGIN, RecordedSource
 from daq.spool import BlockRecord, Manifest, part_path, read_manifest, remove_temporaries, write_part
-from daq.stream.codec import Block, as_received
+from daq.stream.wire.codec import Block, as_received
 from daq.summary import finalise
 from monitors.terminal import Progress
 from triggers.gdl.timing import Limits, decide, enter_run, initial_state

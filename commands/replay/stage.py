@@ -18,7 +18,7 @@ from daq.event import Array, Outcome
 from daq.run_directory import RunFile
 from daq.settings import RunSettings
 from daq.source.recorded import UNKNOWN, RecordedSource, Rows
-from daq.stream.codec import Block
+from daq.stream.wire.codec import Block
 from triggers.bits import planes_of, words_of
 from triggers.emulator import L1Emulator
 from triggers.gdl.menu import L1Menu

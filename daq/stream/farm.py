@@ -18,8 +18,8 @@ from contextlib import contextmanager
 
 from daq.errors import RunError
 from daq.stream.loops import END_PATIENCE_S, BlockMaker, Source, Spool, tell
-from daq.stream.messages import Conduct, End
 from daq.stream.node import Node
+from daq.stream.wire.messages import Conduct, End
 
 _SPOOL_PATIENCE_S = 600.0  # it reads every part again before it closes the books
 _QUIET_S = 2.0  # without the source asking again: it has heard the answer

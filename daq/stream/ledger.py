@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from daq.stream.codec import Block
+from daq.stream.wire.codec import Block
 
 State = list[int]
 STATE = "state"

@@ -25,12 +25,12 @@ from typing import Any, Protocol
 
 from daq.run_directory import LOST_BLOCKS
 from daq.spool import Manifest, read_manifest, remove_temporaries, write_part
-from daq.stream.codec import Block
 from daq.stream.ledger import STATE, Durables, Ledger, Span, State
-from daq.stream.messages import Again, Conduct, Durable, End, Ended
 from daq.stream.node import Node
 from daq.stream.pace import RunClock
-from daq.stream.transport import Inlet, Outlet
+from daq.stream.wire.codec import Block
+from daq.stream.wire.messages import Again, Conduct, Durable, End, Ended
+from daq.stream.wire.transport import Inlet, Outlet
 
 Stage = Callable[[Block], Block]
 OrderedStage = Callable[[Block, State | None], tuple[Block, State]]

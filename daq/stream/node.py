@@ -17,13 +17,13 @@ import zmq
 
 from daq.errors import WireError
 from daq.run_directory import open_log, read_run
-from daq.stream.codec import Block, Codec
-from daq.stream.contract import Contract, check_durable, run_key
-from daq.stream.frames import write_frame
-from daq.stream.messages import Delivery, Durable
 from daq.stream.statistics import Statistics
-from daq.stream.transport import HEARTBEAT_S, Inlet, Outlet, Port
-from daq.stream.wire import Wire
+from daq.stream.wire.codec import Block, Codec
+from daq.stream.wire.contract import Contract, check_durable, run_key
+from daq.stream.wire.frames import write_frame
+from daq.stream.wire.messages import Delivery, Durable
+from daq.stream.wire.sockets import Wire
+from daq.stream.wire.transport import HEARTBEAT_S, Inlet, Outlet, Port
 
 
 @dataclass(frozen=True, slots=True)

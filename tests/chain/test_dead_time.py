@@ -14,7 +14,7 @@ from daq.clock import Injections, tick_of_ns
 from daq.event import Outcome
 from daq.run_directory import RunFile
 from daq.settings import InjectionSettings, RunSettings
-from daq.stream.codec import as_received
+from daq.stream.wire.codec import as_received
 from tests.chain.commands import DEMO
 from tests.triggers.gdl.plain import PlainL1
 

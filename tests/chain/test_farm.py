@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daq.stream.keys import ALLOWED, make_keys, read_allowed
+from daq.stream.wire.keys import ALLOWED, make_keys, read_allowed
 from tests.chain.commands import darkline_here
 from tests.chain.farm import Farm, Network, counters, decisions, write_config
 from tests.waiting import wait_for

@@ -23,7 +23,7 @@ from daq.spool import (
     trigger_word_parts,
     write_part,
 )
-from daq.stream.codec import Block, as_received
+from daq.stream.wire.codec import Block, as_received
 from daq.summary import finalise
 from tests.batches import assert_same, random_batch
 from tests.daq.stream.toy import delivered_fb, toy_run

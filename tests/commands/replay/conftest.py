@@ -13,7 +13,7 @@ import pytest
 
 import chain
 from daq.spool import Manifest, write_part
-from daq.stream.codec import as_received
+from daq.stream.wire.codec import as_received
 from daq.summary import finalise
 from tests.chain.commands import DEMO, darkline_here, summary_of
 

@@ -24,11 +24,12 @@ import xxhash
 from daq.errors import WireError
 from daq.event import EventBatch
 from daq.run_directory import RunFile
-from daq.stream.codec import HEADER, Block, Codec, _checksum, as_received
-from daq.stream.contract import Contract
-from daq.stream.frames import read_frame, write_frame
 from daq.stream.ledger import Span
-from daq.stream.messages import (
+from daq.stream.statistics import Statistics
+from daq.stream.wire.codec import HEADER, Block, Codec, _checksum, as_received
+from daq.stream.wire.contract import Contract
+from daq.stream.wire.frames import read_frame, write_frame
+from daq.stream.wire.messages import (
     _DIGEST,
     Again,
     Conduct,
@@ -42,9 +43,8 @@ from daq.stream.messages import (
     read_message,
     seal,
 )
-from daq.stream.peers import Standing
-from daq.stream.statistics import Statistics
-from daq.stream.transport import Inlet, Outlet
+from daq.stream.wire.peers import Standing
+from daq.stream.wire.transport import Inlet, Outlet
 from tests.daq.stream import toy
 
 Frames = list[bytes]
@@ -76,7 +76,7 @@ class FakePort:
         return self.send(peer, message)
 
     def receive(self) -> Delivery | None:
-        """Return the next message as `daq.stream.transport.Port` does."""
+        """Return the next message as `daq.stream.wire.transport.Port` does."""
         return read_message(self.peer, self.inbox.popleft(), KEY) if self.inbox else None
 
     def blame(self, _: WireError) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from daq.errors import WireError
 from daq.event import EventBatch
-from daq.stream.codec import HEADER, TRAILER, Block, Codec, Encoded, _checksum, as_received
+from daq.stream.wire.codec import HEADER, TRAILER, Block, Codec, Encoded, _checksum, as_received
 from tests.batches import assert_same, batches, random_batch
 
 RUN, MENU = 7, 0xFEEDFACECAFEBEEF

@@ -14,7 +14,7 @@ import zmq
 
 from daq.errors import InputError, RunAborted
 from daq.run_directory import read_run
-from daq.stream.control import Answer, ask
+from daq.stream.supervision.control import Answer, ask
 from tests.daq.stream import toy
 from tests.daq.stream.test_run import EVENTS, run_toy, same_spool
 from tests.waiting import wait_for

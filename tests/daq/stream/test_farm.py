@@ -14,8 +14,8 @@ import pytest
 from daq.run_directory import RUN, RunFile, create, write_json
 from daq.stream.farm import farm_source, farm_spool
 from daq.stream.loops import run_ordered_stage, run_stage
-from daq.stream.messages import End
 from daq.stream.node import Node, Place
+from daq.stream.wire.messages import End
 from daq.summary import finalise
 from tests.daq.stream import toy
 from tests.daq.stream.test_run import same_spool

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daq.stream.health import Pulse, stalled_stage
+from daq.stream.supervision.health import Pulse, stalled_stage
 
 HUNG_S = 10.0
 

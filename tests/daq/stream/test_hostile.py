@@ -14,14 +14,14 @@ import zmq
 
 from daq.errors import WireError
 from daq.run_directory import RunFile
-from daq.stream import peers
-from daq.stream.codec import Block, Codec
-from daq.stream.contract import Contract, check_durable, run_key
-from daq.stream.frames import read_frame, write_frame
 from daq.stream.ledger import Span
-from daq.stream.messages import Again, Grant, Hello, Lost, Mark, Parcel, read_message, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Inlet, Outlet, Port
+from daq.stream.wire import peers
+from daq.stream.wire.codec import Block, Codec
+from daq.stream.wire.contract import Contract, check_durable, run_key
+from daq.stream.wire.frames import read_frame, write_frame
+from daq.stream.wire.messages import Again, Grant, Hello, Lost, Mark, Parcel, read_message, seal
+from daq.stream.wire.transport import Inlet, Outlet, Port
 from tests.daq.stream import hostile, toy
 from tests.daq.stream.test_run import same_spool
 
@@ -88,7 +88,7 @@ def test_the_judge_has_teeth(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(hostile.Broken, match=r"seed 1, mutant .*: block .* has events that are not its own"):
         hostile.try_mutants(50_000, 1)
     monkeypatch.undo()
-    monkeypatch.setattr("daq.stream.codec._checksum", lambda header, body: bytes(8))
+    monkeypatch.setattr("daq.stream.wire.codec._checksum", lambda header, body: bytes(8))
     monkeypatch.setattr("tests.daq.stream.hostile._checksum", lambda header, body: bytes(8))
     with pytest.raises(hostile.Broken, match="is not the one that was sent"):
         hostile.try_mutants(50_000, 1)

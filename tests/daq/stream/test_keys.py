@@ -16,11 +16,11 @@ from daq.endpoints import parse_endpoint
 from daq.errors import InputError, WireError
 from daq.run_directory import RunFile
 from daq.settings import StreamSettings, parse
-from daq.stream.keys import ALLOWED, Keyring, make_keys, read_allowed
-from daq.stream.messages import Again, Delivery, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Port
-from daq.stream.wire import Wire
+from daq.stream.wire.keys import ALLOWED, Keyring, make_keys, read_allowed
+from daq.stream.wire.messages import Again, Delivery, seal
+from daq.stream.wire.sockets import Wire
+from daq.stream.wire.transport import Port
 from tests.commands.cli import refused, run
 from tests.daq.stream import toy
 from tests.daq.stream.test_run import same_spool

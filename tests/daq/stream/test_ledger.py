@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from daq.event import EventBatch
-from daq.stream.codec import Block
 from daq.stream.ledger import STATE, Durables, Ledger, Span
+from daq.stream.wire.codec import Block
 
 PART, WINDOW, LEASE_S = 4, 10, 5.0
 

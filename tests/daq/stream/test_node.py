@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daq.event import EventBatch
-from daq.stream.codec import Block
 from daq.stream.ledger import STATE
 from daq.stream.loops import InOrder
+from daq.stream.wire.codec import Block
 
 SPAN = 12
 

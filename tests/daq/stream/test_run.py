@@ -16,7 +16,7 @@ import pytest
 
 from daq.errors import InputError, RunError
 from daq.run_directory import RunFile, read_run
-from daq.stream.supervisor import supervise
+from daq.stream.supervision.supervisor import supervise
 from tests.daq.stream import toy
 from tests.waiting import wait_for
 

@@ -11,10 +11,10 @@ import zmq
 
 from daq.errors import WireError
 from daq.event import EventBatch
-from daq.stream.codec import Block, Codec
-from daq.stream.messages import Again, Grant, Parcel, seal
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Inlet, Outlet, Port
+from daq.stream.wire.codec import Block, Codec
+from daq.stream.wire.messages import Again, Grant, Parcel, seal
+from daq.stream.wire.transport import Inlet, Outlet, Port
 
 KEY = 7
 

@@ -18,13 +18,13 @@ from daq.run_directory import RunFile
 from daq.settings import HltSettings, L1Settings, RunSettings, StreamSettings
 from daq.spool import Manifest
 from daq.stream import loops
-from daq.stream.codec import Block, Encoded
-from daq.stream.contract import LOST
 from daq.stream.loops import run_ordered_stage, run_source, run_spool, run_stage
 from daq.stream.node import Node, Place
-from daq.stream.nursery import serve
-from daq.stream.supervisor import supervise
-from daq.stream.transport import Inlet
+from daq.stream.supervision.nursery import serve
+from daq.stream.supervision.supervisor import supervise
+from daq.stream.wire.codec import Block, Encoded
+from daq.stream.wire.contract import LOST
+from daq.stream.wire.transport import Inlet
 
 ROOT = Path(__file__).resolve().parents[3]
 BLOCK_NS = 10_000_000

@@ -13,10 +13,10 @@ import zmq
 from daq.endpoints import Endpoint, parse_endpoint
 from daq.errors import InputError
 from daq.settings import StreamSettings
-from daq.stream.gate import Gate, Refusal, Watch
-from daq.stream.keys import Keyring
 from daq.stream.statistics import Statistics
-from daq.stream.transport import Port
+from daq.stream.wire.gate import Gate, Refusal, Watch
+from daq.stream.wire.keys import Keyring
+from daq.stream.wire.transport import Port
 
 _HEARTBEAT_MS, _GONE_MS = 1000, 3000
 _HANDSHAKE_MS = 5000
@@ -33,7 +33,7 @@ class Wire:
     default : callable
         Role -> endpoint where the settings name none.
     key : int
-        Of the run (`daq.stream.contract.run_key`).
+        Of the run (`daq.stream.wire.contract.run_key`).
     """
 
     def __init__(self, stream: StreamSettings, name: str, default: Callable[[str], str], *, key: int, hwm: int):

@@ -17,8 +17,8 @@ import xxhash
 from daq.event import Outcome
 from daq.latency import EDGES_US, LatencyNote
 from daq.run_directory import RunFile
-from daq.stream.codec import Block
 from daq.stream.ledger import Span
+from daq.stream.wire.codec import Block
 
 _Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Moment = Annotated[int, msgspec.Meta(ge=0, le=2**62)]

@@ -14,7 +14,7 @@ import xxhash
 
 from daq.errors import WireError
 from daq.stream.ledger import Span
-from daq.stream.peers import SPEAKERS, role_of
+from daq.stream.wire.peers import SPEAKERS, role_of
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Slots = Annotated[int, msgspec.Meta(ge=0, le=1 << 16)]

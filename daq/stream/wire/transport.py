@@ -25,9 +25,10 @@ from typing import Any
 import zmq
 
 from daq.errors import WireError
-from daq.stream.codec import MAX_BODY_BYTES, Block, Codec
-from daq.stream.keys import Keyring, belongs_to
-from daq.stream.messages import (
+from daq.stream.statistics import Statistics
+from daq.stream.wire.codec import MAX_BODY_BYTES, Block, Codec
+from daq.stream.wire.keys import Keyring, belongs_to
+from daq.stream.wire.messages import (
     Again,
     Delivery,
     End,
@@ -41,8 +42,7 @@ from daq.stream.messages import (
     read_message,
     seal,
 )
-from daq.stream.peers import Standing, name_of
-from daq.stream.statistics import Statistics
+from daq.stream.wire.peers import Standing, name_of
 
 HEARTBEAT_S = 0.2
 _RECONNECT_MS = 10

@@ -29,15 +29,15 @@ from daq.run_control import Command, RunState, move
 from daq.run_directory import SECTIONS, STATUS, SUMMARY, RunFile, create, lock, open_log, reopen, write_json
 from daq.settings import read_json
 from daq.spool import read_manifest
-from daq.stream.contract import run_key
-from daq.stream.control import Counter
-from daq.stream.frames import MAX_FRAME_BYTES, read_frame
-from daq.stream.health import Pulse, stalled_stage
-from daq.stream.messages import Conduct
 from daq.stream.node import Place
-from daq.stream.nursery import Nursery
 from daq.stream.statistics import Statistics, quantiles
-from daq.stream.wire import Wire
+from daq.stream.supervision.control import Counter
+from daq.stream.supervision.health import Pulse, stalled_stage
+from daq.stream.supervision.nursery import Nursery
+from daq.stream.wire.contract import run_key
+from daq.stream.wire.frames import MAX_FRAME_BYTES, read_frame
+from daq.stream.wire.messages import Conduct
+from daq.stream.wire.sockets import Wire
 from daq.summary import DeliveredFb, finalise
 
 _PATIENCE_S = 2.0  # for a process to end after SIGTERM
@@ -70,7 +70,7 @@ def supervise(
     run
         What becomes its run.json.
     nursery_command
-        Command of a program that calls `daq.stream.nursery.serve`; it inherits the environment.
+        Command of a program that calls `daq.stream.supervision.nursery.serve`; it inherits the environment.
     delivered_fb
         Luminosity [fb-1] delivered between two times [ns], None if unknown.
     on_status

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from daq.errors import WireError
-from daq.stream.peers import name_of
 from daq.stream.statistics import COUNTERS
+from daq.stream.wire.peers import name_of
 
 MAX_FRAME_BYTES = 1 << 16
 _MOST_DEPTH = 6

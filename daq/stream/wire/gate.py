@@ -17,7 +17,7 @@ import zmq
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
-from daq.stream.keys import Keyring
+from daq.stream.wire.keys import Keyring
 
 _LOOK_MS = 100
 _ZAP = "inproc://zeromq.zap.01"

@@ -122,7 +122,8 @@ def _rows_of_table(name: str, *, n_events: int, n_alive: int) -> int | None:
 class Codec:
     """Turns the blocks of one run into bytes and back; remembers the schemas that peers have sent.
 
-    ``contract`` raises `ValueError` for a block that is whole but cannot be one of the run (`daq.stream.contract`).
+    ``contract`` raises `ValueError` for a block that is whole but cannot be one of the run's
+    (`daq.stream.wire.contract`).
     """
 
     def __init__(self, *, run: int, menu_hash: int, contract: Callable[[Block], None] = lambda block: None):

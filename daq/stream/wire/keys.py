@@ -24,7 +24,7 @@ from zmq.utils import z85
 
 from daq.errors import InputError
 from daq.settings import read_toml
-from daq.stream.peers import ROLES, role_of
+from daq.stream.wire.peers import ROLES, role_of
 
 ALLOWED = "allowed.toml"
 _NAME = re.compile(rf"({'|'.join(ROLES)})(-[0-9]{{1,3}})?")
