@@ -75,7 +75,7 @@ class Stopper:
 def test_a_process_that_hangs_is_replaced(role: str, tmp_path: Path, reference: Path):
     """SIGSTOP: after hung_s without a word it is killed, and another one takes its place."""
     stopper = Stopper(role)
-    summary = run_toy(tmp_path / "run", toy.toy_run(EVENTS, hung_s=0.5), on_status=stopper)
+    summary = run_toy(tmp_path / "run", toy.toy_run(EVENTS, hung_s=3.0), on_status=stopper)
     assert stopper.pid
     assert is_gone(stopper.pid)
     assert summary["hung"] == summary["restarts_by_process"][f"{role}-0"] == 1
@@ -135,7 +135,7 @@ def test_a_supervisor_that_slept_blames_nobody(tmp_path: Path, reference: Path):
                 os.kill(pid, signal.SIGCONT)
             slept.append(time.monotonic() - begin)
 
-    summary = run_toy(tmp_path / "run", toy.toy_run(EVENTS, hung_s=2.0), on_status=sleep)
+    summary = run_toy(tmp_path / "run", toy.toy_run(EVENTS, hung_s=2.5), on_status=sleep)
     assert slept
     assert summary["hung"] == summary["restarts"] == 0
     same_spool(tmp_path / "run", reference)

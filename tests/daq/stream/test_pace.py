@@ -92,6 +92,4 @@ def test_a_chain_that_is_too_slow_makes_dead_time_and_no_queue(
     assert len(lost) < run.n_blocks  # and not all of them
     assert sections["dead_s_busy"].sum() == pytest.approx(len(lost) * toy.BLOCK_NS * 1e-9)
     assert summary["live_fb"] < summary["delivered_fb"]
-    if not killed:  # a stage that has to begin anew is the slowest for a while
-        assert summary["slowest_stage"] == "l1"
     assert {int(line) for line in (tmp_path / "run" / "lost_blocks.txt").read_text().split()} == lost
