@@ -28,9 +28,9 @@ EVENTS = 120_000
 def arguments(tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
     """Return the command of the run: the demo in small parts and with quick status, so kills fall into its middle."""
     config = tmp_path_factory.mktemp("config") / "parts.toml"
-    small = "blocks_per_part = 4\nworker_credits = 2\nstatus_s = 0.02\nwindow_blocks = 16"
+    small = "block_events = 1024\nblocks_per_part = 4\nworker_credits = 2\nstatus_s = 0.02\nwindow_blocks = 16"
     text = DEMO.read_text(encoding="utf-8")
-    config.write_text(re.sub(r"blocks_per_part.*\nwindow_blocks.*", small, text), encoding="utf-8")
+    config.write_text(re.sub(r"block_events.*\nblocks_per_part.*\nwindow_blocks.*", small, text), encoding="utf-8")
     assert "status_s" in config.read_text(encoding="utf-8")
     return "run", config, "--events", EVENTS, "--seed", 7, "--json"
 
