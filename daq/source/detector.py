@@ -28,7 +28,7 @@ from daq.philox import (
     new_draws,
     start,
 )
-from daq.source.helix import CROSSED, ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, RADII, SUPERLAYERS
+from daq.source.helix import CHAMBER, CROSSED, ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM
 from daq.source.particles import Particles
 from daq.source.response import calorimeter, helices, material, tracks
 from daq.source.response.calorimeter import SMEARED
@@ -69,7 +69,8 @@ class Scratch(NamedTuple):
         measured = np.empty(max(helices.MEASURED * TILE, SMEARED * deposits), dtype=np.float32)
         return cls(
             np.empty(helices.FOUND * tracks), np.empty(4 * tracks), np.empty(5 * deposits), owner, number, words,
-            np.empty(helices.NORMALS * TILE, dtype=np.float32), measured, np.empty(3 * deposits), np.empty(CROSSED),
+            np.empty(helices.NORMALS * TILE, dtype=np.float32), measured, np.empty(3 * deposits),
+            np.empty(2 * CROSSED, dtype=np.float32),
         )  # fmt: skip
 
 
@@ -113,17 +114,11 @@ def respond(
     n_tracks, n_clusters, n_deposits = (np.zeros(n_events + 1, dtype=OFFSET) for _ in range(3))
     scratch = Scratch.of(max_tracks, max_deposits)
     tables = records(response)
-    _find(
-        (seed, run, STREAM_DETECTOR), first_event, new_draws(), _columns(particles), _columns(stray), tables,
-        MASSES_GEV, SUPERLAYERS, RADII, _SURFACE, scratch, hits, n_tracks, n_deposits,
-    )  # fmt: skip
-    _measure_tracks(
-        (seed, run, STREAM_DETECTOR_TRACKS), first_event, n_tracks, tables, MASSES_GEV, scratch, columns, covariance,
-        charge, layers,
-    )  # fmt: skip
-    _measure_clusters(
-        (seed, run, STREAM_DETECTOR_CLUSTERS), first_event, n_tracks, n_deposits, room, tables[2], scratch, clusters,
-        is_track, cluster_of, cluster_of_offsets, n_clusters,
+    _respond(
+        (seed, run), (STREAM_DETECTOR, STREAM_DETECTOR_TRACKS, STREAM_DETECTOR_CLUSTERS), first_event, new_draws(),
+        _columns(particles), _columns(stray), room, tables, MASSES_GEV, CHAMBER, _SURFACE, scratch,
+        columns, covariance, (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
+        n_tracks, n_deposits, n_clusters,
     )  # fmt: skip
     found, seen = int(n_tracks[-1]), int(n_clusters[-1])
     return {
@@ -150,9 +145,33 @@ def _columns(particles: Particles) -> tuple[Array, ...]:
 
 
 @kernel_lean
+def _respond(
+    key: tuple[int, int], streams: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...],
+    stray: tuple[Array, ...], room: Array, tables: tuple[Any, Any, Any, Any], masses: Array, chamber: Array,
+    surface: tuple[float, float, float], scratch: Scratch, columns: Array, cov: Array,
+    counts: tuple[Array, Array, Array], cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array,
+    n_tracks: Array, n_deposits: Array, n_clusters: Array,
+) -> None:  # fmt: skip
+    """Find, then measure; in one kernel, since a call from Python costs what it does for ten events."""
+    seed, run = key
+    charge, hits, layers = counts
+    _find(
+        (seed, run, streams[0]), first_event, states, own, stray, tables, masses, chamber, surface, scratch, hits,
+        n_tracks, n_deposits,
+    )  # fmt: skip
+    _measure_tracks(
+        (seed, run, streams[1]), first_event, n_tracks, tables, masses, scratch, columns, cov, charge, layers
+    )
+    _measure_clusters(
+        (seed, run, streams[2]), first_event, n_tracks, n_deposits, room, tables[2], scratch, clusters, is_track,
+        cluster_of, cluster_of_offsets, n_clusters,
+    )  # fmt: skip
+
+
+@kernel_lean
 def _find(
     key: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...], stray: tuple[Array, ...],
-    tables: tuple[Any, Any, Any, Any], masses: Array, superlayers: Array, radii: Array,
+    tables: tuple[Any, Any, Any, Any], masses: Array, chamber: Array,
     surface: tuple[float, float, float], scratch: Scratch, all_hits: Array, n_tracks: Array, n_deposits: Array,
 ) -> None:  # fmt: skip
     """Find which particles leave tracks, and what they leave in the ECL."""
@@ -206,7 +225,7 @@ def _find(
                     reached, u, v, w = tracks.entry_of(
                         path.d0, path.cosine, path.sine, path.omega, path.z0, path.tan_lambda, surface
                     )
-                    found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers, radii, scratch.crossed)
+                    found, hits = tracks.find(draws, path, pt, rho, tracking, chamber, scratch.crossed)
                     if found:
                         helices.keep(path, momentum, rho, species, scratch.tracks, track)
                         helices.number_counters(scratch.owner, scratch.number, track, i, track - first_track)

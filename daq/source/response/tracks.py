@@ -83,24 +83,13 @@ def entry_of(
 
 
 @kernel_lean
-def count_layers(path: Path, rho: float, superlayers: Array, radii: Array, z: Array) -> float:
-    """Return how many layers of the drift chamber a particle from radius ``rho`` crosses on its way out.
-
-    ``z`` (12) is working space; see `daq.source.helix.cross_superlayers`.
-    """
-    cross_superlayers(path.d0, path.omega, path.z0, path.tan_lambda, radii, z)
-    layers = 0.0
-    for i in range(superlayers.shape[0]):
-        is_crossed = (radii[i] > rho) & (superlayers[i, 1] <= z[i]) & (z[i] <= superlayers[i, 2])
-        layers += superlayers[i, 3] if is_crossed else 0.0
-    return layers
-
-
-@kernel_lean
 def find(
-    draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array, radii: Array, z: Array
+    draws: Any, path: Path, pt: float, rho: float, numbers: Any, chamber: Array, crossed: Array
 ) -> tuple[bool, int]:  # fmt: skip
-    """Tell whether a track is found, and how many hits it has in the drift chamber."""
+    """Tell whether a track is found, and how many hits it has in the drift chamber.
+
+    ``crossed`` is working space; see `daq.source.helix.cross_superlayers`.
+    """
     if not numbers.cot_backward <= path.tan_lambda <= numbers.cot_forward or pt < numbers.pt_min:
         return False, 0
     efficiency = numbers.efficiency
@@ -109,7 +98,7 @@ def find(
     above = (pt - numbers.pt_min) / numbers.pt_turn_on
     if above < 5.0:
         efficiency *= 1.0 - math.exp(-above * above)
-    layers = count_layers(path, rho, superlayers, radii, z)
+    layers = float(cross_superlayers(path.d0, path.omega, path.z0, path.tan_lambda, rho, chamber, crossed))
     if layers < numbers.few_layers:
         efficiency *= 1.0 - numbers.few_layers_loss * (1.0 - layers / numbers.few_layers)
     if uniform(draws) >= efficiency:
