@@ -170,7 +170,7 @@ def cross_superlayers(
             layers = chamber[3 * CROSSED + k] if is_crossed else zero
             crossed[k], crossed[CROSSED + k] = z, layers
             count += np.int32(layers)
-        return np.int64(count)
+        return int(count)
     for k in range(CROSSED):
         radius, z, layers = float(chamber[k]), 0.0, zero
         ratio = (radius * radius - offset) * inverse
@@ -181,4 +181,4 @@ def cross_superlayers(
                 layers = chamber[3 * CROSSED + k]
         crossed[k], crossed[CROSSED + k] = z, layers
         count += np.int32(layers)
-    return np.int64(count)
+    return int(count)
