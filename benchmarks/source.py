@@ -8,19 +8,20 @@ side. For comparison: how many events Pythia makes in a second (if the extra ``g
 million random doubles costs.
 
 The floor. An event of the standard mix has 3.6 particles, 0.8 tracks, 3.5 clusters (2 of them soft background), 3.6
-cells to be measured and 7.5 segments. It takes 67 random words: 25 in the detector, 12 in the collision, 15 in the
-background, 8 for the tracks and 7 for the cells in the trigger; at 1 ns each (`daq.philox.fill_words`) they are 0.07
-us. What leaves the source is 340 bytes an event, in 65 arrays, and what passes between stages about as much again:
-nothing beside a core's several bytes a nanosecond. A block costs 0.27 ms before its first event, the calls of kernels
-and the making of arrays: 0.26 us an event. The rest is arithmetic behind branches that depend on random numbers: in the
-detector an event costs 0.15 us, each cluster 0.23 and each track 0.33.
+cells to be measured and 7.5 segments. It takes about 74 random words: 32 in the detector, 12 in the collision, 15 in
+the background, 8 for the tracks and 7 for the cells in the trigger; at 1 ns each (`daq.philox.fill_words`) they are
+0.07 us. What leaves the source is 340 bytes an event, in 65 arrays, and what passes between stages about as much
+again: nothing beside a core's several bytes a nanosecond. A block costs 0.3 ms before its first event, the calls of
+kernels and the making of arrays: 0.3 us an event, of which nearly half is code and tables that have left the cache
+since the last block. The rest is arithmetic behind branches that depend on random numbers: which particles leave
+something (0.43 us an event), the collisions (0.41), trigger cells (0.31), trigger tracks (0.23). What is done to all
+tracks or deposits alike is cheap: smearing costs 0.09 us a track, its likelihoods and covariance included, and 0.07 a
+deposit.
 
 Limits. The aims are 0.5 million events a second for the standard mix, 1 million for low multiplicity, ten times plain
-NumPy. None is reached: 2.7 and 2.5 us an event in the best blocks, 3.7 and 3.3 at the median of a run on two 2.5 GHz
-cores shared with other work (load 1.9, sorting at 14.9 ns a number), 7.4 times NumPy in that run. Background, weights
-and errors of cells, and the crossing of superlayers are vector loops over the objects of a block: background costs a
-third of what it did, cells two thirds. The smearing of clusters and tracks, 0.9 us with what finds them, and the
-collisions, 0.5 us, still go one by one.
+NumPy. None is reached: 2.5 and 2.2 us an event in the best blocks, 3.8 and 3.2 at the median of a run on two 2.5 GHz
+cores shared with other work (load 6, sorting at 10.8 ns a number at best, 13.6 at the median), where plain NumPy took
+8.6 times as long at best and 6.6 times at the median. The median follows the load more than the code.
 """
 
 from __future__ import annotations

@@ -51,6 +51,21 @@ def atan2(y: float, x: float) -> float:
 
 
 @kernel_lean
+def angle_of(sine: float, cosine: float) -> float:
+    """Return `atan2` of a sine and a cosine, by choice alone: for loops that are to become vector instructions."""
+    ax, ay = abs(cosine), abs(sine)
+    large, small = max(ax, ay), min(ax, ay)
+    is_wide = small > _EIGHTH * large
+    t = (small - large if is_wide else small) / (small + large if is_wide else large)
+    u = t * t
+    angle = t * ((((((_A6 * u + _A5) * u + _A4) * u + _A3) * u + _A2) * u + _A1) * u + _A0)
+    angle += 0.25 * math.pi if is_wide else 0.0
+    angle = 0.5 * math.pi - angle if ay > ax else angle
+    angle = math.pi - angle if cosine < 0.0 else angle
+    return angle if sine >= 0.0 else -angle
+
+
+@kernel_lean
 def asin(sine: float) -> float:
     """Return the arcsine of a number in [-1, 1]."""
     a = abs(sine)

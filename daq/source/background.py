@@ -42,11 +42,10 @@ from daq.philox import (
 )
 from daq.settings import BackgroundSettings, RunSettings
 from daq.source.angles import sincos
-from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SUPERLAYERS
+from daq.source.helix import ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, SEGMENT_STARTS
 from daq.source.particles import Particles
 from daq.source.single import acos_32, fraction, log_32
 
-_SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
 _MOMENTUM = ("px", "py", "pz", "energy", "x", "y", "z")
 _MEASURED = tuple(
     f"clusters.{name}" for name in ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
@@ -169,7 +168,7 @@ class BeamBackground:
         counters, words = np.empty((2, most), dtype=np.int64), np.empty(4 * most, dtype=np.uint32)
         _fill_segments(
             (*self._key, STREAM_BACKGROUND_SEGMENTS), first_event, before, fired["segments"],
-            laid.segments, _SEGMENT_STARTS, counters, words, after, segments,
+            laid.segments, SEGMENT_STARTS, counters, words, after, segments,
         )  # fmt: skip
         return {**fired, "segments.offsets": after, "segments": segments[: after[-1]]}
 

@@ -14,16 +14,25 @@ photon that converts leaves two tracks instead.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from daq.event import OFFSET, Array
 from daq.jit import kernel_lean
-from daq.philox import STREAM_DETECTOR, new_draws, normal, start
-from daq.source.helix import CROSSED, ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM, RADII, SUPERLAYERS
+from daq.philox import (
+    STREAM_DETECTOR,
+    STREAM_DETECTOR_CLUSTERS,
+    STREAM_DETECTOR_TRACKS,
+    fill_words,
+    new_draws,
+    start,
+)
+from daq.source.helix import CHAMBER, CROSSED, ECL_BACK_CM, ECL_FRONT_CM, ECL_RADIUS_CM
 from daq.source.particles import Particles
-from daq.source.response import calorimeter, material, tracks
+from daq.source.response import calorimeter, helices, material, tracks
+from daq.source.response.calorimeter import SMEARED
+from daq.source.response.helices import TILE
 from daq.source.response.identification import identify
 from daq.source.response.numbers import Response, records
 
@@ -35,6 +44,34 @@ _HELIX = ("d0_cm", "phi0", "omega_per_cm", "z0_cm", "tan_lambda")
 _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns", "dt99_ns", "zernike_mva")
 RESPONSE = Response()
 _SURFACE = (ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM)
+
+
+class Scratch(NamedTuple):
+    """Working space of a block: found tracks and deposits, as `daq.source.response.helices` and `calorimeter` say."""
+
+    tracks: Array  # tiles of FOUND quantities
+    entries: Array  # 4 a track: x, y, z on the ECL [cm], is it there
+    deposits: Array  # 5 each
+    owner: Array  # of the counters of random words
+    number: Array
+    words: Array  # uint32
+    normals: Array  # (NORMALS TILE) float32
+    measured: Array  # float32, tiles of MEASURED or of SMEARED quantities
+    places: Array  # 3 a cluster of one event
+    crossed: Array  # see `daq.source.helix.cross_superlayers`
+
+    @classmethod
+    def of(cls, tracks: int, deposits: int) -> Scratch:
+        """Return the space for so many."""
+        tracks, deposits = -(-tracks // TILE) * TILE, -(-deposits // TILE) * TILE
+        owner, number = np.empty((2, max(helices.COUNTERS * tracks, 2 * deposits)), dtype=np.int64)
+        words = np.empty(max(4 * helices.COUNTERS * TILE, 8 * deposits), dtype=np.uint32)
+        measured = np.empty(max(helices.MEASURED * TILE, SMEARED * deposits), dtype=np.float32)
+        return cls(
+            np.empty(helices.FOUND * tracks), np.empty(4 * tracks), np.empty(5 * deposits), owner, number, words,
+            np.empty(helices.NORMALS * TILE, dtype=np.float32), measured, np.empty(3 * deposits),
+            np.empty(2 * CROSSED, dtype=np.float32),
+        )  # fmt: skip
 
 
 def respond(
@@ -67,21 +104,21 @@ def respond(
         room = np.zeros(n_events + 1, dtype=OFFSET)
     n_particles = int(particles.offsets[-1]) + int(stray.offsets[-1])
     # A photon may become two tracks; each of two electrons may leave a cluster, with another one split off.
-    max_tracks, max_clusters = 2 * n_particles, 4 * n_particles + int(room[-1])
+    max_tracks, max_deposits = 2 * n_particles, 4 * n_particles
     columns = np.empty((11, max_tracks), dtype="<f4")  # helix, time, likelihoods
     covariance = np.empty((max_tracks, 15), dtype="<f4")
     charge, hits, layers = (np.empty(max_tracks, dtype=dtype) for dtype in ("|i1", "<u2", "|u1"))
     cluster_of, cluster_of_offsets = np.empty(max_tracks, dtype="<u2"), np.zeros(max_tracks + 1, dtype=OFFSET)
-    clusters = np.empty((len(_CLUSTER), max_clusters), dtype="<f4")
-    is_track = np.zeros(max_clusters, dtype=np.bool_)
-    n_tracks, n_clusters = np.zeros(n_events + 1, dtype=OFFSET), np.zeros(n_events + 1, dtype=OFFSET)
-    busiest = int(np.diff(particles.offsets + stray.offsets).max(initial=0))
-    scratch = np.empty((4 * busiest, 5)), np.empty((4 * busiest, 3)), np.empty((2 * busiest, 4)), np.empty(CROSSED)
+    clusters = np.empty((len(_CLUSTER), max_deposits + int(room[-1])), dtype="<f4")
+    is_track = np.zeros(clusters.shape[1], dtype=np.bool_)
+    n_tracks, n_clusters, n_deposits = (np.zeros(n_events + 1, dtype=OFFSET) for _ in range(3))
+    scratch = Scratch.of(max_tracks, max_deposits)
+    tables = records(response)
     _respond(
-        (seed, run, STREAM_DETECTOR), first_event, new_draws(), _columns(particles), _columns(stray), room,
-        records(response), MASSES_GEV, SUPERLAYERS, RADII, _SURFACE, scratch, columns, covariance,
-        (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
-        n_tracks, n_clusters,
+        (seed, run), (STREAM_DETECTOR, STREAM_DETECTOR_TRACKS, STREAM_DETECTOR_CLUSTERS), first_event, new_draws(),
+        _columns(particles), _columns(stray), room, tables, MASSES_GEV, CHAMBER, _SURFACE, scratch,
+        columns, covariance, (charge, hits, layers), cluster_of, cluster_of_offsets, clusters, is_track,
+        n_tracks, n_deposits, n_clusters,
     )  # fmt: skip
     found, seen = int(n_tracks[-1]), int(n_clusters[-1])
     return {
@@ -109,24 +146,46 @@ def _columns(particles: Particles) -> tuple[Array, ...]:
 
 @kernel_lean
 def _respond(
-    key: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...], stray: tuple[Array, ...],
-    room: Array, tables: tuple[Any, Any, Any, Any],
-    masses: Array, superlayers: Array, radii: Array, surface: tuple[float, float, float],
-    scratch: tuple[Array, Array, Array, Array], columns: Array, cov: Array, counts: tuple[Array, Array, Array],
-    cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array, n_tracks: Array, n_clusters: Array,
+    key: tuple[int, int], streams: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...],
+    stray: tuple[Array, ...], room: Array, tables: tuple[Any, Any, Any, Any], masses: Array, chamber: Array,
+    surface: tuple[float, float, float], scratch: Scratch, columns: Array, cov: Array,
+    counts: tuple[Array, Array, Array], cluster_of: Array, cluster_of_offsets: Array, clusters: Array, is_track: Array,
+    n_tracks: Array, n_deposits: Array, n_clusters: Array,
 ) -> None:  # fmt: skip
+    """Find, then measure; in one kernel, since a call from Python costs what it does for ten events."""
+    seed, run = key
+    charge, hits, layers = counts
+    _find(
+        (seed, run, streams[0]), first_event, states, own, stray, tables, masses, chamber, surface, scratch, hits,
+        n_tracks, n_deposits,
+    )  # fmt: skip
+    _measure_tracks(
+        (seed, run, streams[1]), first_event, n_tracks, tables, masses, scratch, columns, cov, charge, layers
+    )
+    _measure_clusters(
+        (seed, run, streams[2]), first_event, n_tracks, n_deposits, room, tables[2], scratch, clusters, is_track,
+        cluster_of, cluster_of_offsets, n_clusters,
+    )  # fmt: skip
+
+
+@kernel_lean
+def _find(
+    key: tuple[int, int, int], first_event: int, states: Array, own: tuple[Array, ...], stray: tuple[Array, ...],
+    tables: tuple[Any, Any, Any, Any], masses: Array, chamber: Array,
+    surface: tuple[float, float, float], scratch: Scratch, all_hits: Array, n_tracks: Array, n_deposits: Array,
+) -> None:  # fmt: skip
+    """Find which particles leave tracks, and what they leave in the ECL."""
     draws = states[0]
     seed, run, stream = key
-    tracking, identification, calorimetry, matter = tables[0][0], tables[1][0], tables[2][0], tables[3][0]
-    deposits, places, entries, crossed = scratch
-    charges, all_hits, all_layers = counts
+    tracking, calorimetry, matter = tables[0][0], tables[2][0], tables[3][0]
+    deposits, entries = scratch.deposits, scratch.entries
     # 1 cm at the inner radius of the end caps, 40 cm, moves the cotangent by far less than 0.2.
     steepest_front, steepest_back = (calorimetry.cot_edges[0] + 0.2) ** 2, (calorimetry.cot_edges[5] - 0.2) ** 2
-    track = cluster = matched = 0
+    track = end = 0
     offsets = own[0]
     for i in range(offsets.size - 1):
         start(draws, seed, run, first_event + i, stream)
-        n_deposits, first_track, first_cluster = 0, track, cluster
+        first_track, first = track, end
         shift = offsets[i + 1] - stray[0][i]
         for k in range(offsets[i], shift + stray[0][i + 1]):
             if k < offsets[i + 1]:
@@ -163,21 +222,17 @@ def _respond(
                     reached, u, v, w = _straight_to_ecl(x, y, z, px, py, pz, surface)
                 else:
                     path = tracks.path_of(x, y, z, px, py, pz, pt, charge)
-                    found, hits = tracks.find(draws, path, pt, rho, tracking, superlayers, radii, crossed)
-                    if found:
-                        tracks.measure(draws, path, pt, momentum, masses[species], rho, tracking, columns, cov, track)
-                        columns[5, track] = tracking.time * normal(draws)
-                        charges[track], all_hits[track] = 1 if columns[2, track] > 0.0 else -1, hits
-                        all_layers[track] = identify(
-                            draws, species, momentum, path.tan_lambda, identification, columns, track
-                        )
-                        track += 1
                     reached, u, v, w = tracks.entry_of(
                         path.d0, path.cosine, path.sine, path.omega, path.z0, path.tan_lambda, surface
                     )
+                    found, hits = tracks.find(draws, path, pt, rho, tracking, chamber, scratch.crossed)
                     if found:
-                        entry = entries[track - 1 - first_track]
-                        entry[0], entry[1], entry[2], entry[3] = u, v, w, 1.0 if reached else 0.0
+                        helices.keep(path, momentum, rho, species, scratch.tracks, track)
+                        helices.number_counters(scratch.owner, scratch.number, track, i, track - first_track)
+                        all_hits[track] = hits
+                        entries[4 * track], entries[4 * track + 1], entries[4 * track + 2] = u, v, w
+                        entries[4 * track + 3] = 1.0 if reached else 0.0
+                        track += 1
                 if not reached:
                     continue
                 left, is_shower = calorimeter.deposit_of(
@@ -189,29 +244,77 @@ def _respond(
                 left *= calorimeter.seen_share(draws, u, v, w, is_photon, calorimetry)
                 if left <= 0.0:
                     continue
-                n_deposits = calorimeter.add(
-                    deposits, n_deposits, u, v, w, left, left if is_photon else 0.0, calorimetry.merge_rad
-                )
+                shower = left if is_photon else 0.0
+                end = calorimeter.add(deposits, first, end, u, v, w, left, shower, calorimetry.merge_rad)
                 if is_shower:
-                    n_deposits = calorimeter.split_off(
-                        draws, deposits, n_deposits, u, v, w, left, is_photon, calorimetry
-                    )
-        for j in range(n_deposits):
-            if calorimeter.measure(draws, deposits[j], calorimetry, clusters, cluster, places[cluster - first_cluster]):
-                cluster += 1
-        for j in range(track - first_track):
-            if entries[j, 3] > 0.0:
+                    end = calorimeter.split_off(draws, deposits, first, end, u, v, w, left, is_photon, calorimetry)
+        n_tracks[i + 1], n_deposits[i + 1] = track, end
+
+
+@kernel_lean
+def _measure_tracks(
+    key: tuple[int, int, int], first_event: int, n_tracks: Array, tables: tuple[Any, Any, Any, Any], masses: Array,
+    scratch: Scratch, columns: Array, cov: Array, charge: Array, layers: Array,
+) -> None:  # fmt: skip
+    """Smear all tracks, tile by tile."""
+    count, out, normals = n_tracks[-1], scratch.measured, scratch.normals
+    size = TILE * helices.COUNTERS  # counters of a tile
+    for tile in range((count + TILE - 1) // TILE):
+        words = scratch.words[: 4 * size]
+        counters = slice(tile * size, (tile + 1) * size)
+        fill_words(key, first_event, scratch.owner[counters], scratch.number[counters], words)
+        helices.draw_normals(words, normals)
+        found = scratch.tracks[tile * TILE * helices.FOUND :]
+        helices.measure(found, normals, tables[0][0], masses, out)
+        identify(found, normals, words[3 * 4 * TILE :], tables[1][0], out)
+        rest = min(TILE, count - tile * TILE)
+        helices.write(out, tile * TILE, rest, columns, cov, charge, layers)
+
+
+@kernel_lean
+def _measure_clusters(
+    key: tuple[int, int, int], first_event: int, n_tracks: Array, n_deposits: Array, room: Array, table: Any,
+    scratch: Scratch, clusters: Array, is_track: Array, cluster_of: Array, cluster_of_offsets: Array,
+    n_clusters: Array,
+) -> None:  # fmt: skip
+    """Smear all deposits, keep those above the threshold, and match tracks to the nearest of them."""
+    numbers, out, places, entries = table[0], scratch.measured, scratch.places, scratch.entries
+    owner, number = scratch.owner, scratch.number
+    count = n_deposits[-1]
+    for i in range(n_deposits.size - 1):
+        for k in range(n_deposits[i], n_deposits[i + 1]):
+            owner[2 * k] = owner[2 * k + 1] = i
+            number[2 * k] = 2 * (k - n_deposits[i])
+            number[2 * k + 1] = number[2 * k] + 1
+    fill_words(key, first_event, owner[: 2 * count], number[: 2 * count], scratch.words)
+    for tile in range((count + TILE - 1) // TILE):
+        first = tile * TILE
+        calorimeter.measure(scratch.deposits[5 * first :], scratch.words[8 * first :], numbers, out[SMEARED * first :])
+    threshold = np.float32(numbers.cluster_min)
+    cluster = matched = 0
+    for i in range(n_deposits.size - 1):
+        first = cluster
+        for k in range(n_deposits[i], n_deposits[i + 1]):
+            place = k // TILE * (TILE * SMEARED) + k % TILE
+            if out[place] <= threshold:
+                continue
+            for c in range(SMEARED - 3):
+                clusters[c, cluster] = out[place + c * TILE]
+            for c in range(3):
+                places[3 * (cluster - first) + c] = out[place + (SMEARED - 3 + c) * TILE]
+            cluster += 1
+        for j in range(n_tracks[i], n_tracks[i + 1]):
+            if entries[4 * j + 3] > 0.0:
                 near = calorimeter.match(
-                    entries[j, 0], entries[j, 1], entries[j, 2], places, 0, cluster - first_cluster,
-                    calorimetry.match_rad,
-                )  # fmt: skip
+                    entries[4 * j], entries[4 * j + 1], entries[4 * j + 2], places, cluster - first, numbers.match_rad
+                )
                 if near >= 0:
-                    is_track[first_cluster + near] = True
+                    is_track[first + near] = True
                     cluster_of[matched] = near
                     matched += 1
-            cluster_of_offsets[first_track + j + 1] = matched
+            cluster_of_offsets[j + 1] = matched
         cluster += room[i + 1] - room[i]
-        n_tracks[i + 1], n_clusters[i + 1] = track, cluster
+        n_clusters[i + 1] = cluster
 
 
 @kernel_lean

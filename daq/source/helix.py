@@ -17,7 +17,8 @@ import math
 import numpy as np
 
 from daq.jit import Array, kernel_lean
-from daq.source.angles import arc_per_chord, near_arc_per_chord
+from daq.source.angles import arc_per_chord
+from daq.source.single import arc_per_chord_32
 
 ECL_RADIUS_CM, ECL_BACK_CM, ECL_FRONT_CM = 125.0, -102.0, 196.0
 
@@ -37,9 +38,26 @@ SUPERLAYERS = np.array(
     ]
 )
 
-CROSSED = 12
-RADII = np.pad(SUPERLAYERS[:, 0], (0, CROSSED - len(SUPERLAYERS)), mode="edge")
-"""Radii of the superlayers [cm], the last one repeated up to whole vectors."""
+CROSSED = 16
+"""Superlayers, with empty ones up to whole vectors."""
+
+
+SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
+"""First segment of each superlayer, and the number of all."""
+
+
+def _chamber() -> Array:
+    # Nothing lies between the ends of the empty ones.
+    empty = np.tile((SUPERLAYERS[-1, 0], 1.0, -1.0, 0.0, 1.0, 0.0), (CROSSED - len(SUPERLAYERS), 1))
+    columns = np.concatenate([SUPERLAYERS, empty]).T
+    return np.concatenate([columns.ravel(), np.cumsum(columns[4]) - columns[4]]).astype(np.float32)
+
+
+CHAMBER = _chamber()
+"""The columns of `SUPERLAYERS` one after the other, ``CROSSED`` numbers each, then their first segments; float32.
+
+In one row, and so is what kernels write of the crossings: of many arrays a compiler cannot see that they are apart.
+"""
 
 
 @kernel_lean
@@ -124,23 +142,43 @@ def crossing(d0: float, omega: float, z0: float, tan_lambda: float, superlayer: 
 
 
 @kernel_lean
-def cross_superlayers(d0: float, omega: float, z0: float, tan_lambda: float, radii: Array, z: Array) -> None:
-    """Write z (12) [cm] of the first crossings with the superlayers, NaN where there is none; ``radii`` is `RADII`."""
+def cross_superlayers(
+    d0: float, omega: float, z0: float, tan_lambda: float, rho: float, chamber: Array, crossed: Array
+) -> int:
+    """Return how many layers a track that begins at radius ``rho`` crosses on its way out.
+
+    Writes z of the ``CROSSED`` crossings [cm], then the layers of each, 0 where there is no crossing; ``chamber`` is
+    `CHAMBER`. In single precision, to 1e-3 cm, unless the track curls up.
+    """
     factor, offset, quarter = 1.0 + omega * d0, d0 * d0, 0.25 * omega * omega
     if factor <= 0.0:
-        z[:] = math.nan
-        return
+        crossed[: 2 * CROSSED] = np.float32(0.0)
+        return 0
     inverse = 1.0 / factor
-    outermost = radii[CROSSED - 1]
-    if quarter * (outermost * outermost - offset) * inverse <= 0.25:  # the track is stiff: no branch for any superlayer
+    outermost = float(chamber[CROSSED - 1])
+    begin, slope, inner = np.float32(z0), np.float32(tan_lambda), np.float32(rho)
+    zero, count = np.float32(0.0), np.int32(0)
+    if quarter * (outermost * outermost - offset) * inverse <= 0.25:  # stiff: no branch for any superlayer
+        closest, per_factor, turn = np.float32(offset), np.float32(inverse), np.float32(quarter)
         for k in range(CROSSED):
-            ratio = (radii[k] * radii[k] - offset) * inverse
-            arc = math.sqrt(max(ratio, 0.0)) * near_arc_per_chord(quarter * ratio)
-            z[k] = z0 + arc * tan_lambda if ratio >= 0.0 else math.nan
-        return
+            radius = chamber[k]
+            ratio = (radius * radius - closest) * per_factor
+            z = begin + np.sqrt(max(ratio, zero)) * arc_per_chord_32(turn * ratio) * slope
+            is_crossed = (
+                (ratio >= zero) & (radius > inner) & (chamber[CROSSED + k] <= z) & (z <= chamber[2 * CROSSED + k])
+            )
+            layers = chamber[3 * CROSSED + k] if is_crossed else zero
+            crossed[k], crossed[CROSSED + k] = z, layers
+            count += np.int32(layers)
+        return int(count)
     for k in range(CROSSED):
-        ratio = (radii[k] * radii[k] - offset) * inverse
+        radius, z, layers = float(chamber[k]), 0.0, zero
+        ratio = (radius * radius - offset) * inverse
         sine_squared = quarter * ratio
-        z[k] = math.nan
-        if ratio >= 0.0 and sine_squared <= 1.0:
-            z[k] = z0 + math.sqrt(ratio) * arc_per_chord(sine_squared) * tan_lambda
+        if radius > rho and ratio >= 0.0 and sine_squared <= 1.0:
+            z = z0 + math.sqrt(ratio) * arc_per_chord(sine_squared) * tan_lambda
+            if chamber[CROSSED + k] <= z <= chamber[2 * CROSSED + k]:
+                layers = chamber[3 * CROSSED + k]
+        crossed[k], crossed[CROSSED + k] = z, layers
+        count += np.int32(layers)
+    return int(count)

@@ -22,9 +22,9 @@ import numpy as np
 from daq.event import OFFSET, Array, EventBatch
 from daq.philox import STREAM_PRIMITIVES, STREAM_TRACK_PRIMITIVES, new_draws
 from daq.source.front.cells import NEIGHBOURS, Scratch, fill_cells, trigger_cells
-from daq.source.front.chamber import SEGMENT_STARTS, fill_tracks
+from daq.source.front.chamber import fill_tracks
 from daq.source.front.numbers import Front, records
-from daq.source.helix import CROSSED, RADII, SUPERLAYERS
+from daq.source.helix import CHAMBER, CROSSED, SUPERLAYERS
 
 _FRONT = Front()
 _CLUSTER = ("energy_gev", "theta", "phi", "r_cm", "time_ns")
@@ -78,8 +78,8 @@ def _track_arrays(
     masks, t0 = np.zeros((4, n), dtype="|u1"), np.zeros(n, dtype="<i4")
     fill_tracks(
         key, first_event, new_draws(), seen["tracks.offsets"], tuple(seen[f"tracks.{name}"] for name in _HELIX),
-        seen["tracks.n_cdc_hits"], seen["tracks.klm_layers"], SUPERLAYERS, RADII, np.empty(CROSSED), SEGMENT_STARTS,
-        records(front)[1:],
+        seen["tracks.n_cdc_hits"], seen["tracks.klm_layers"], CHAMBER,
+        np.empty(3 * CROSSED, dtype=np.float32), records(front)[1:],
         found, tracks, segment_offsets, segments, sector_offsets, sectors, masks, t0,
     )  # fmt: skip
     out = {

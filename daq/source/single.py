@@ -47,6 +47,42 @@ def acos_32(cosine: Any) -> Any:
 
 
 @kernel_lean
+def atan2_32(y: Any, x: Any) -> Any:
+    """Return the angle of (x, y) in [-pi, pi], float32, to 5e-7; NaN for the null vector."""
+    ax, ay = abs(x), abs(y)
+    large, small = max(ax, ay), min(ax, ay)
+    tangent, one = np.float32(math.tan(math.pi / 8.0)), np.float32(1.0)
+    is_wide = small > tangent * large
+    t = (small - large if is_wide else small) / (small + large if is_wide else large)
+    u = t * t
+    high = np.float32(1.0 / 5) + u * (np.float32(-1.0 / 7) + u * (np.float32(1.0 / 9) + u * np.float32(-0.08)))
+    angle = t * (one + u * (np.float32(-1.0 / 3) + u * high))
+    angle += np.float32(0.25 * math.pi) if is_wide else np.float32(0.0)
+    angle = np.float32(0.5 * math.pi) - angle if ay > ax else angle
+    angle = np.float32(math.pi) - angle if x < np.float32(0.0) else angle
+    return angle if y >= np.float32(0.0) else -angle
+
+
+@kernel_lean
+def arc_per_chord_32(u: Any) -> Any:
+    """Return asin(s) / s of a float32, given as its square of at most 1/4, to 5e-7."""
+    high = np.float32(35.0 / 1152) + u * (np.float32(63.0 / 2816) + u * np.float32(0.0215))
+    high = np.float32(5.0 / 112) + u * high
+    return np.float32(1.0) + u * (np.float32(1.0 / 6) + u * (np.float32(3.0 / 40) + u * high))
+
+
+@kernel_lean
+def asin_32(sine: Any) -> Any:
+    """Return the arcsine of a float32, to 5e-7; beyond [-1, 1] that of the limit."""
+    a = abs(sine)
+    is_steep = a > np.float32(0.5)
+    u = max(np.float32(0.5) * (np.float32(1.0) - a), np.float32(0.0)) if is_steep else a * a
+    angle = np.sqrt(u) * arc_per_chord_32(u)
+    angle = np.float32(0.5 * math.pi) - np.float32(2.0) * angle if is_steep else angle
+    return angle if sine >= np.float32(0.0) else -angle
+
+
+@kernel_lean
 def exp_32(x: Any) -> Any:
     """Return the exponential of a float32 of at most 87, to 2e-7 of itself; below -87 as at -87."""
     x = max(x, np.float32(-87.0))

@@ -129,12 +129,16 @@ def fill_cells(
             kept += 1 if is_enough else 0
             sums[cell] = sums[cell] if is_enough else 0.0
             moments[cell] = moments[cell] if is_enough else 0.0
-        for k in range(sort_unique(touched, 0, kept)):
-            cell = touched[k]
-            candidates[found], owner[found], number[found] = cell, i, k
-            truths[2 * found], truths[2 * found + 1] = sums[cell], moments[cell] / sums[cell]
+        for k in range(kept):
+            # Each once, so its place is how many are smaller: no branch to be guessed, as there would be in a sort.
+            cell, rank = touched[k], 0
+            for other in range(kept):
+                rank += 1 if touched[other] < cell else 0
+            slot = found + rank
+            candidates[slot], owner[slot], number[slot] = cell, i, rank
+            truths[2 * slot], truths[2 * slot + 1] = sums[cell], moments[cell] / sums[cell]
             sums[cell] = moments[cell] = 0.0
-            found += 1
+        found += kept
     fill_words(key, first_event, owner[:found], number[:found], scratch.words)
     noise, resolution, width = np.float32(front.noise**2), np.float32(front.resolution**2), np.float32(front.time)
     _smear(found, scratch.truths, scratch.words, noise, resolution, width, scratch.measured)

@@ -9,18 +9,15 @@ import numpy as np
 
 from daq.jit import Array, kernel_lean
 from daq.philox import normal, start, uniform
-from daq.source.angles import asin
 from daq.source.front.cells import sort_unique
-from daq.source.helix import SUPERLAYERS, arc_to_radius, cross_superlayers, position
-from daq.source.single import exp_32
-
-SEGMENT_STARTS = np.concatenate([[0], np.cumsum(SUPERLAYERS[:, 4])]).astype(np.int64)
+from daq.source.helix import CROSSED, arc_to_radius, cross_superlayers, position
+from daq.source.single import asin_32, exp_32
 
 
 @kernel_lean
 def fill_tracks(
     key: tuple[int, int, int], first_event: int, states: Array, offsets: Array, helix: tuple[Array, ...], hits: Array,
-    layers: Array, superlayers: Array, radii: Array, crossed: Array, starts: Array, tables: tuple[Array, Array],
+    layers: Array, geometry: Array, crossed: Array, tables: tuple[Array, Array],
     found: Array, out: Array, segment_offsets: Array, segments: Array, sector_offsets: Array, sectors: Array,
     masks: Array, t0: Array,
 ) -> None:  # fmt: skip
@@ -37,20 +34,7 @@ def fill_tracks(
                 d0, phi0, omega = float(helix[0][j]), float(helix[1][j]), float(helix[2][j])
                 z0, tan_lambda = float(helix[3][j]), float(helix[4][j])
                 n_segments, axial, stereo = _cross(
-                    draws,
-                    d0,
-                    phi0,
-                    omega,
-                    z0,
-                    tan_lambda,
-                    hits[j],
-                    superlayers,
-                    radii,
-                    crossed,
-                    starts,
-                    chamber,
-                    segments,
-                    n_segments,
+                    draws, d0, phi0, omega, z0, tan_lambda, hits[j], geometry, crossed, chamber, segments, n_segments
                 )
                 if axial >= chamber.axial_layers_min and _is_found_2d(
                     draws, d0, phi0, omega, chamber, out[0, 0], out[0, 1], n_2d
@@ -85,44 +69,49 @@ def fill_tracks(
 
 @kernel_lean
 def _cross(
-    draws: Any, d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, hits: int, superlayers: Array,
-    radii: Array, crossed: Array, starts: Array, chamber: Any, segments: Array, count: int,
+    draws: Any, d0: float, phi0: float, omega: float, z0: float, tan_lambda: float, hits: int, geometry: Array,
+    crossed: Array, chamber: Any, segments: Array, count: int,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Append the segments of a track; return (number of segments, axial and stereo superlayers of the track).
 
     The hits say how many layers a track has: if fewer than it could have, it starts outside of the inner ones.
     """
+    if cross_superlayers(d0, omega, z0, tan_lambda, -1.0, geometry, crossed) == 0:
+        return count, 0, 0
+    _number(d0, phi0, omega, geometry, crossed)
     axial, stereo, first = 0, 0, count
     layers_left = hits / chamber.layers_a_hit + 4.0  # half a superlayer of tolerance
-    factor = 1.0 + omega * d0
-    if factor <= 0.0:
-        return count, 0, 0
-    inverse = 1.0 / factor
-    cross_superlayers(d0, omega, z0, tan_lambda, radii, crossed)
-    for layer in range(superlayers.shape[0] - 1, -1, -1):
-        z = crossed[layer]
-        if not superlayers[layer, 1] <= z <= superlayers[layer, 2]:  # also if NaN
+    for layer in range(CROSSED - 1, -1, -1):
+        n_layers = crossed[CROSSED + layer]
+        if n_layers == 0.0:
             continue
-        n_layers = superlayers[layer, 3]
         has_it = layers_left >= n_layers and uniform(draws) < chamber.segment_efficiency
         layers_left -= n_layers
         if has_it:
-            # Wires of stereo layers are numbered at the backward end plate.
-            radius = superlayers[layer, 0]
-            per_cm, ratio = 1.0 / radius, (radius * radius - d0 * d0) * inverse
-            back = superlayers[layer, 5] * (z - superlayers[layer, 1]) * per_cm
-            azimuth = phi0 - asin((d0 + 0.5 * omega * ratio) * per_cm) - back
-            turn, size = azimuth * (0.5 / math.pi), superlayers[layer, 4]
-            segments[count] = starts[layer] + min(int((turn - math.floor(turn)) * size), int(size) - 1)
+            segments[count] = np.uint16(crossed[2 * CROSSED + layer])
             count += 1
-            if layer % 2 == 0:
-                axial += 1
-            else:
-                stereo += 1
+            axial += 1 - layer % 2
+            stereo += layer % 2
     for k in range((count - first) // 2):  # from outside in to rising ids
         low, high = first + k, count - 1 - k
         segments[low], segments[high] = segments[high], segments[low]
     return count, axial, stereo
+
+
+@kernel_lean
+def _number(d0: float, phi0: float, omega: float, geometry: Array, crossed: Array) -> None:
+    """Write the segments at the crossings, behind z and layers; in vector instructions, single precision."""
+    closest, impact, inverse = np.float32(d0 * d0), np.float32(d0), np.float32(1.0 / (1.0 + omega * d0))
+    bend, azimuth, around = np.float32(0.5 * omega), np.float32(phi0), np.float32(0.5 / math.pi)
+    for k in range(CROSSED):
+        radius = geometry[k]
+        per_cm, ratio = np.float32(1.0) / radius, (radius * radius - closest) * inverse
+        # Wires of stereo layers are numbered at the backward end plate.
+        back = geometry[5 * CROSSED + k] * (crossed[k] - geometry[CROSSED + k]) * per_cm
+        turn = (azimuth - asin_32((impact + bend * ratio) * per_cm) - back) * around
+        size = geometry[4 * CROSSED + k]
+        place = min(np.floor((turn - np.floor(turn)) * size), size - np.float32(1.0))
+        crossed[2 * CROSSED + k] = geometry[6 * CROSSED + k] + place
 
 
 @kernel_lean

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from daq.jit import Array, kernel_lean
-from daq.philox import exponential, normal, uniform
-from daq.source.angles import atan2, sincos
-from daq.source.single import exp_32, log_32
+from daq.philox import exponential, uniform
+from daq.source.angles import sincos
+from daq.source.response.helices import TILE
+from daq.source.single import atan2_32, exp_32, fraction, log_32, normals_32
 
 X, Y, Z, ENERGY, SHOWER = range(5)
 """Columns of a deposit: energy-weighted position [cm GeV], energy, and its electromagnetic part [GeV]."""
+SMEARED = 10
+"""Quantities of a smeared deposit; see `measure`."""
 
 
 @kernel_lean
@@ -62,19 +65,12 @@ def deposit_of(
 
 @kernel_lean
 def split_off(
-    draws: Any,
-    deposits: Array,
-    count: int,
-    x: float,
-    y: float,
-    z: float,
-    energy: float,
-    is_photon: bool,
+    draws: Any, deposits: Array, first: int, end: int, x: float, y: float, z: float, energy: float, is_photon: bool,
     numbers: Any,
-) -> int:
-    """Add the second cluster that some showers leave nearby; return the number of deposits."""
+) -> int:  # fmt: skip
+    """Add the second cluster that some showers leave nearby; return the end of the deposits of the event."""
     if uniform(draws) >= (numbers.split_photon if is_photon else numbers.split_hadron):
-        return count
+        return end
     away = numbers.split_rad * (1.0 + exponential(draws))
     sine, cosine = sincos(2.0 * math.pi * uniform(draws))
     r, rho = math.sqrt(x * x + y * y + z * z), math.sqrt(x * x + y * y)
@@ -82,28 +78,34 @@ def split_off(
     u, v, w = x + across * x * z / rho - around * y, y + across * y * z / rho + around * x, z - across * rho
     part = min(numbers.split_share_max * energy, numbers.split_mean * exponential(draws))
     share = seen_share(draws, u, v, w, False, numbers)
-    return add(deposits, count, u, v, w, part * share, 0.0, numbers.merge_rad) if share > 0.0 else count
+    return add(deposits, first, end, u, v, w, part * share, 0.0, numbers.merge_rad) if share > 0.0 else end
 
 
 @kernel_lean
 def add(
-    deposits: Array, count: int, x: float, y: float, z: float, energy: float, shower: float, merge_rad: float
+    deposits: Array, first: int, end: int, x: float, y: float, z: float, energy: float, shower: float, merge_rad: float
 ) -> int:
-    """Add energy to the deposit that it overlaps with, else as a new one; return the number of deposits."""
-    slot = count
-    for j in range(count):
-        if tangent_squared(x, y, z, deposits[j, X], deposits[j, Y], deposits[j, Z]) < merge_rad * merge_rad:
+    """Add energy to that of the deposits first:end that it overlaps with, else as a new one; return the new end.
+
+    ``deposits`` is a row of five numbers each.
+    """
+    slot = end
+    for j in range(first, end):
+        if (
+            tangent_squared(x, y, z, deposits[5 * j + X], deposits[5 * j + Y], deposits[5 * j + Z])
+            < merge_rad * merge_rad
+        ):
             slot = j
             break
-    if slot == count:
+    if slot == end:
         for k in range(5):
-            deposits[slot, k] = 0.0
-    deposits[slot, X] += energy * x
-    deposits[slot, Y] += energy * y
-    deposits[slot, Z] += energy * z
-    deposits[slot, ENERGY] += energy
-    deposits[slot, SHOWER] += shower
-    return max(count, slot + 1)
+            deposits[5 * slot + k] = 0.0
+    deposits[5 * slot + X] += energy * x
+    deposits[5 * slot + Y] += energy * y
+    deposits[5 * slot + Z] += energy * z
+    deposits[5 * slot + ENERGY] += energy
+    deposits[5 * slot + SHOWER] += shower
+    return max(end, slot + 1)
 
 
 @kernel_lean
@@ -117,49 +119,59 @@ def tangent_squared(ax: float, ay: float, az: float, bx: float, by: float, bz: f
 
 
 @kernel_lean
-def measure(draws: Any, deposit: Array, numbers: Any, columns: Array, slot: int, place: Array) -> bool:
-    """Smear one deposit into column ``slot`` of (energy, theta, phi, r, time, dt99, zernike), and into a ``place`` (3).
+def measure(deposits: Array, words: Array, numbers: Any, out: Array) -> None:
+    """Smear the first ``TILE`` deposits.
 
-    Tell whether it passes the threshold.
+    They take eight random ``words`` each. ``out`` is a tile of ``SMEARED`` quantities: energy, theta, phi, r, time,
+    dt99 and zernike of the clusters, then x, y, z [cm] where they are seen. Single precision.
     """
-    true = deposit[ENERGY]
-    scale = 1.0 / true
-    relative = math.sqrt((numbers.energy_noise * scale) ** 2 + numbers.energy_constant**2)
-    energy = true * (1.0 + relative * normal(draws))
-    if uniform(draws) < numbers.tail_fraction:
-        energy *= math.exp(-numbers.tail_mean * exponential(draws))
-    if energy <= numbers.cluster_min:
-        return False
-    x, y, z = deposit[X] * scale, deposit[Y] * scale, deposit[Z] * scale
-    rho_squared = x * x + y * y
-    rho, r = math.sqrt(rho_squared), math.sqrt(rho_squared + z * z)
-    # Smear in the plane across the line of sight: towards larger theta and larger phi.
-    per_rho = 1.0 / rho
-    across, around = numbers.position_rad * normal(draws), numbers.position_rad * normal(draws) * r * per_rho
-    u, v, w = x + across * x * z * per_rho - around * y, y + across * y * z * per_rho + around * x, z - across * rho
-    place[0], place[1], place[2] = u, v, w
-    sigma = math.sqrt(numbers.time_constant**2 + (numbers.time_noise * scale) ** 2)
-    columns[0, slot] = energy
-    columns[1, slot] = atan2(math.sqrt(u * u + v * v), w)
-    columns[2, slot] = atan2(v, u)
-    columns[3, slot] = r
-    columns[4, slot] = sigma * normal(draws)
-    columns[5, slot] = numbers.dt99 * sigma
-    shape = uniform(draws)
-    columns[6, slot] = (
-        exp_32(np.float32(numbers.shower_power) * log_32(np.float32(shape)))
-        if 2.0 * deposit[SHOWER] > true
-        else shape * shape
-    )
-    return True
+    one = np.float32(1.0)
+    noise, constant = np.float32(numbers.energy_noise), np.float32(numbers.energy_constant)
+    tail_fraction, tail_mean = np.float32(numbers.tail_fraction), np.float32(numbers.tail_mean)
+    time_noise, time_constant = np.float32(numbers.time_noise), np.float32(numbers.time_constant)
+    width, dt99, power = np.float32(numbers.position_rad), np.float32(numbers.dt99), np.float32(numbers.shower_power)
+    for j in range(TILE):
+        word = 8 * j
+        n_0, n_1 = normals_32(words[word], words[word + 1])
+        n_2, n_3 = normals_32(words[word + 2], words[word + 3])
+        leak = fraction(words[word + 4] >> np.uint32(9))
+        shape = fraction(words[word + 5] >> np.uint32(9))
+        deposit = 5 * j
+        true, shower = np.float32(deposits[deposit + ENERGY]), np.float32(deposits[deposit + SHOWER])
+        scale = one / true
+        x, y = np.float32(deposits[deposit + X]) * scale, np.float32(deposits[deposit + Y]) * scale
+        z = np.float32(deposits[deposit + Z]) * scale
+        relative = np.sqrt((noise * scale) * (noise * scale) + constant * constant)
+        # Below ``tail_fraction`` the number says that the shower leaks; where below is uniform again.
+        lost = exp_32(tail_mean * log_32(min(leak / tail_fraction, one)))
+        rho_squared = x * x + y * y
+        rho, r = np.sqrt(rho_squared), np.sqrt(rho_squared + z * z)
+        # Smear in the plane across the line of sight: towards larger theta and larger phi.
+        per_rho = one / rho
+        across, around = width * n_1, width * n_2 * r * per_rho
+        u, v = x + across * x * z * per_rho - around * y, y + across * y * z * per_rho + around * x
+        w = z - across * rho
+        sigma = np.sqrt(time_constant * time_constant + (time_noise * scale) * (time_noise * scale))
+        out[j] = true * (one + relative * n_0) * lost
+        out[TILE + j] = atan2_32(np.sqrt(u * u + v * v), w)
+        out[2 * TILE + j] = atan2_32(v, u)
+        out[3 * TILE + j] = r
+        out[4 * TILE + j] = sigma * n_3
+        out[5 * TILE + j] = dt99 * sigma
+        logarithm = log_32(shape) * (power if shower + shower > true else np.float32(2.0))
+        out[6 * TILE + j] = exp_32(logarithm)
+        out[7 * TILE + j], out[8 * TILE + j], out[9 * TILE + j] = u, v, w
 
 
 @kernel_lean
-def match(x: float, y: float, z: float, places: Array, first: int, end: int, match_rad: float) -> int:
-    """Return which of the clusters ``first`` to ``end`` is nearest to a point on the ECL; -1 if none is near."""
+def match(x: float, y: float, z: float, places: Array, count: int, match_rad: float) -> int:
+    """Return which of ``count`` clusters is nearest to a point on the ECL, -1 if none is near.
+
+    ``places`` is a row of x, y, z of each.
+    """
     nearest, smallest = -1, match_rad * match_rad
-    for j in range(first, end):
-        squared = tangent_squared(x, y, z, places[j, 0], places[j, 1], places[j, 2])
+    for j in range(count):
+        squared = tangent_squared(x, y, z, places[3 * j], places[3 * j + 1], places[3 * j + 2])
         if squared < smallest:
             nearest, smallest = j, squared
     return nearest

@@ -1,11 +1,6 @@
-"""Tracks: is a charged particle found, and its measured helix with the covariance of the five parameters.
+"""Tracks: the helix of a charged particle, where it enters the ECL, and whether it is found.
 
-Where a track begins, its transverse part (d0, phi0, omega) and its longitudinal part (z0, tan lambda) have errors
-with the sizes and correlations of `numbers.Tracking`: a term of the measurement and one of multiple scattering, each
-with its own matrix. The exact derivatives of the perigee with respect to position, direction and curvature where the
-particle was made carry them to the perigee: (5, 5), also for displaced tracks, whose errors of impact parameter and
-direction are nearly one and the same. The smearing is that matrix times independent normal numbers, so pulls are
-normal by construction and vertex fits see the correlations they expect.
+What is then measured of it: `daq.source.response.helices`.
 """
 
 from __future__ import annotations
@@ -88,24 +83,13 @@ def entry_of(
 
 
 @kernel_lean
-def count_layers(path: Path, rho: float, superlayers: Array, radii: Array, z: Array) -> float:
-    """Return how many layers of the drift chamber a particle from radius ``rho`` crosses on its way out.
-
-    ``z`` (12) is working space; see `daq.source.helix.cross_superlayers`.
-    """
-    cross_superlayers(path.d0, path.omega, path.z0, path.tan_lambda, radii, z)
-    layers = 0.0
-    for i in range(superlayers.shape[0]):
-        is_crossed = (radii[i] > rho) & (superlayers[i, 1] <= z[i]) & (z[i] <= superlayers[i, 2])
-        layers += superlayers[i, 3] if is_crossed else 0.0
-    return layers
-
-
-@kernel_lean
 def find(
-    draws: Any, path: Path, pt: float, rho: float, numbers: Any, superlayers: Array, radii: Array, z: Array
+    draws: Any, path: Path, pt: float, rho: float, numbers: Any, chamber: Array, crossed: Array
 ) -> tuple[bool, int]:  # fmt: skip
-    """Tell whether a track is found, and how many hits it has in the drift chamber."""
+    """Tell whether a track is found, and how many hits it has in the drift chamber.
+
+    ``crossed`` is working space; see `daq.source.helix.cross_superlayers`.
+    """
     if not numbers.cot_backward <= path.tan_lambda <= numbers.cot_forward or pt < numbers.pt_min:
         return False, 0
     efficiency = numbers.efficiency
@@ -114,7 +98,7 @@ def find(
     above = (pt - numbers.pt_min) / numbers.pt_turn_on
     if above < 5.0:
         efficiency *= 1.0 - math.exp(-above * above)
-    layers = count_layers(path, rho, superlayers, radii, z)
+    layers = float(cross_superlayers(path.d0, path.omega, path.z0, path.tan_lambda, rho, chamber, crossed))
     if layers < numbers.few_layers:
         efficiency *= 1.0 - numbers.few_layers_loss * (1.0 - layers / numbers.few_layers)
     if uniform(draws) >= efficiency:
@@ -123,80 +107,3 @@ def find(
     drawn = layers * share + math.sqrt(layers * share * (1.0 - share)) * normal(draws)
     hits = int(min(max(drawn + 0.5, 0.0), layers))
     return hits >= numbers.hits_min or rho <= numbers.pixels_cm, hits
-
-
-@kernel_lean
-def measure(
-    draws: Any, path: Path, pt: float, momentum: float, mass: float, rho: float, numbers: Any, columns: Array,
-    cov: Array, slot: int,
-) -> None:  # fmt: skip
-    """Write the smeared helix into ``columns[:5, slot]`` and its covariance (15) into ``cov[slot]``."""
-    omega, tan_lambda = path.omega, path.tan_lambda
-    per_momentum = 1.0 / momentum
-    stretch = 1.0 + tan_lambda * tan_lambda  # 1 / sin^2
-    per_sine = math.sqrt(stretch)
-    slow = per_momentum * math.sqrt(per_sine)  # 1 / (p sin^0.5)
-    # Errors where the track begins: of the measurement (m) and of scattering (s).
-    m_d, s_d = numbers.d0_constant, numbers.d0_per_gev * slow * per_sine
-    m_z, s_z = numbers.z0_constant, numbers.z0_per_gev * slow * stretch
-    if rho > numbers.strips_cm:
-        m_d, m_z = numbers.d0_drift, numbers.z0_drift
-    elif rho > numbers.pixels_cm:
-        m_d, m_z = numbers.d0_strips, numbers.z0_strips
-    m_f, s_f = numbers.angle_constant, numbers.angle_per_gev * slow
-    size = abs(omega)
-    m_w, s_w = size * numbers.pt_per_gev * pt, size * numbers.pt_constant * math.sqrt(1.0 + (mass * per_momentum) ** 2)
-    m_l, s_l = m_f * stretch, s_f * stretch
-    dd, df = m_d * m_d + s_d * s_d, m_d * m_f * numbers.d0_phi0 + s_d * s_f * numbers.scattered_d0_phi0
-    ff, dw = m_f * m_f + s_f * s_f, m_d * m_w * numbers.d0_omega + s_d * s_w * numbers.scattered_d0_omega
-    ww, fw = m_w * m_w + s_w * s_w, m_f * m_w * numbers.phi0_omega + s_f * s_w * numbers.scattered_phi0_omega
-    zz, ll = m_z * m_z + s_z * s_z, m_l * m_l + s_l * s_l
-    zl = m_z * m_l * numbers.z0_tan_lambda + s_z * s_l * numbers.scattered_z0_tan_lambda
-    # Cholesky roots of the two blocks: rows d, f, w over columns 1-3, and z, l over 4 and 5.
-    d1 = math.sqrt(dd)
-    per_d1 = 1.0 / d1
-    f1, w1 = df * per_d1, dw * per_d1
-    f2 = math.sqrt(ff - f1 * f1)
-    w2 = (fw - w1 * f1) / f2
-    w3 = math.sqrt(max(0.0, ww - w1 * w1 - w2 * w2))
-    z4 = math.sqrt(zz)
-    l4 = zl / z4
-    l5 = math.sqrt(ll - l4 * l4)
-    # Derivatives of the perigee with respect to what is measured at the production point.
-    s, c = path.sin_turn, path.cos_turn
-    if path.turn == 0.0:
-        d0_f = d0_w = f0_d = f0_w = z_d = z_f = z_w = z_l = 0.0
-        f0_f = 1.0
-    else:
-        radius, scale = 1.0 / omega, 1.0 / (1.0 + omega * path.d0)
-        d0_f, d0_w = s * radius, (s * s / (1.0 + c) if c > 0.0 else 1.0 - c) * radius * radius
-        f0_d, f0_f, f0_w = -omega * s * scale, c * scale, s * radius * scale
-        lift, arc = -tan_lambda * radius, path.turn * radius
-        z_d, z_f, z_w, z_l = lift * f0_d, lift * (f0_f - 1.0), lift * (f0_w - arc), -arc
-    # Rows of derivatives times root.
-    a1, a2, a3 = c * d1 + d0_f * f1 + d0_w * w1, d0_f * f2 + d0_w * w2, d0_w * w3
-    b1, b2, b3 = f0_d * d1 + f0_f * f1 + f0_w * w1, f0_f * f2 + f0_w * w2, f0_w * w3
-    e1, e2, e3 = z_d * d1 + z_f * f1 + z_w * w1, z_f * f2 + z_w * w2, z_w * w3
-    e4, e5 = z4 + z_l * l4, z_l * l5
-    cov[slot, 0] = a1 * a1 + a2 * a2 + a3 * a3
-    cov[slot, 1] = a1 * b1 + a2 * b2 + a3 * b3
-    cov[slot, 2] = a1 * w1 + a2 * w2 + a3 * w3
-    cov[slot, 3] = a1 * e1 + a2 * e2 + a3 * e3
-    cov[slot, 4] = 0.0
-    cov[slot, 5] = b1 * b1 + b2 * b2 + b3 * b3
-    cov[slot, 6] = b1 * w1 + b2 * w2 + b3 * w3
-    cov[slot, 7] = b1 * e1 + b2 * e2 + b3 * e3
-    cov[slot, 8] = 0.0
-    cov[slot, 9] = ww
-    cov[slot, 10] = w1 * e1 + w2 * e2 + w3 * e3
-    cov[slot, 11] = 0.0
-    cov[slot, 12] = e1 * e1 + e2 * e2 + e3 * e3 + e4 * e4 + e5 * e5
-    cov[slot, 13] = e4 * l4 + e5 * l5
-    cov[slot, 14] = ll
-    g1, g2, g3, g4, g5 = normal(draws), normal(draws), normal(draws), normal(draws), normal(draws)
-    phi0 = atan2(path.sine, path.cosine) + b1 * g1 + b2 * g2 + b3 * g3
-    columns[0, slot] = path.d0 + a1 * g1 + a2 * g2 + a3 * g3
-    columns[1, slot] = phi0 - 2.0 * math.pi * math.floor(phi0 * (0.5 / math.pi) + 0.5)
-    columns[2, slot] = omega + w1 * g1 + w2 * g2 + w3 * g3
-    columns[3, slot] = path.z0 + e1 * g1 + e2 * g2 + e3 * g3 + e4 * g4 + e5 * g5
-    columns[4, slot] = tan_lambda + l4 * g4 + l5 * g5

@@ -12,7 +12,7 @@ import numpy as np
 from daq.errors import InputError
 from daq.event import OFFSET
 from daq.jit import Array, kernel_lean
-from daq.philox import STREAM_CHOICE, STREAM_PROCESS, new_draws, start, uniform
+from daq.philox import STREAM_CHOICE, STREAM_PROCESS, fill_words, new_draws, start
 from daq.source.cascade import Chains, scratch_of, walk
 from daq.source.compiled import join
 from daq.source.kinematics import ELECTRON_GEV, MUON_GEV, CollisionFrame
@@ -60,10 +60,11 @@ class Generator:
         room = count * int(self.tables.row["slots"].max())
         columns, pdg = np.empty((7, room)), np.empty(room, dtype=np.int32)
         process, offsets = np.empty(count, dtype=np.uint16), np.zeros(count + 1, dtype=OFFSET)
+        chances = np.arange(count), np.zeros(count, dtype=np.int64), np.empty(4 * count, dtype=np.uint32)
         _generate(
             (self.seed, self.run, STREAM_CHOICE, STREAM_PROCESS), new_draws(), first, self.shares, self.tables,
             self.beams, (self.frame.to_lab, self.frame.to_cm), (*scratch_of(self.tables.chains), np.empty((4, 4))),
-            process, offsets, columns, pdg,
+            chances, process, offsets, columns, pdg,
         )  # fmt: skip
         px, py, pz, energy, x, y, z = columns[:, : offsets[-1]]
         mass, ctau = self.truth.take(process, axis=1)
@@ -165,7 +166,7 @@ def _spectrum(entry: Any, one: Process, sqrt_s_gev: float) -> Array | None:
 def _generate(
     key: tuple[int, int, int, int], states: Array, first: int, shares: Array, tables: Tables, beams: Beams,
     frame: tuple[Array, Array], scratch: tuple[Array, Array, Array],
-    process: Array, offsets: Array, columns: Array, pdg: Array,
+    chances: tuple[Array, Array, Array], process: Array, offsets: Array, columns: Array, pdg: Array,
 ) -> None:  # fmt: skip
     """Choose the process of each event and write its particles."""
     seed, run, choice, stream = key
@@ -173,12 +174,13 @@ def _generate(
     slot, family, turn = scratch
     constants = (beams.alpha, beams.electron_mass, beams.cut_off)
     draws = states[0]
+    owner, number, words = chances
+    fill_words((seed, run, choice), first, owner, number, words)
     out = 0
     for i in range(process.size):
         p = 0
         if shares.size > 1:
-            start(draws, seed, run, first + i, choice)
-            p = _chosen(shares, uniform(draws))
+            p = _chosen(shares, (np.float64(words[4 * i]) + 0.5) * (1.0 / 4294967296.0))
         process[i] = p
         start(draws, seed, run, first + i, stream)
         row = tables.row[p]

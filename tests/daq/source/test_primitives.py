@@ -7,9 +7,8 @@ import pytest
 
 from daq.event import EventBatch
 from daq.source.front.cells import trigger_cells
-from daq.source.front.chamber import SEGMENT_STARTS
 from daq.source.front.numbers import OMEGA_STEP, PHI_STEP
-from daq.source.helix import perigee, position
+from daq.source.helix import SEGMENT_STARTS, perigee, position
 from daq.source.primitives import add_primitives
 
 N = 3000

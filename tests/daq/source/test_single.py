@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from daq.jit import kernel
-from daq.source.single import acos_32, exp_32, fraction, log_32, normals_32, sincos_32
+from daq.source.angles import angle_of
+from daq.source.single import acos_32, atan2_32, exp_32, fraction, log_32, normals_32, sincos_32
 
 
 @kernel
@@ -52,6 +53,24 @@ def test_functions_are_those_of_numpy(which, function, arguments):
     each(which, x, out)
     scale = np.abs(exact) if which == 1 else np.maximum(1.0, np.abs(exact))
     assert np.abs((out - exact) / scale).max() < 5e-7
+
+
+@kernel
+def directions(y, x, out):
+    """Fill ``out`` with the angles of (x, y), in single precision and in double."""
+    for j in range(x.size):
+        out[0, j], out[1, j] = atan2_32(np.float32(y[j]), np.float32(x[j])), angle_of(y[j], x[j])
+
+
+def test_angles_in_all_directions():
+    """Single precision to 5e-7, double to 1e-9, in all quadrants, on the axes, and whatever the length."""
+    angle = np.concatenate([np.linspace(-math.pi, math.pi, 20_001)[1:-1], np.array([-1, 0, 1, 2]) * math.pi / 2])
+    for length in (1e-3, 1.0, 300.0):
+        x, y = (length * np.cos(angle)).astype(np.float32), (length * np.sin(angle)).astype(np.float32)
+        out, exact = np.empty((2, angle.size)), np.arctan2(y.astype(float), x.astype(float))
+        directions(y.astype(float), x.astype(float), out)
+        assert np.abs(out[0] - exact).max() < 5e-7
+        assert np.abs(out[1] - exact).max() < 1e-9
 
 
 def test_exponentials_of_large_negative_numbers_vanish():
