@@ -8,7 +8,17 @@ from scipy import stats
 
 from daq.jit import kernel
 from daq.source.angles import angle_of
-from daq.source.single import acos_32, atan2_32, exp_32, fraction, log_32, normals_32, sincos_32
+from daq.source.single import (
+    acos_32,
+    arc_per_chord_32,
+    asin_32,
+    atan2_32,
+    exp_32,
+    fraction,
+    log_32,
+    normals_32,
+    sincos_32,
+)
 
 
 @kernel
@@ -23,8 +33,12 @@ def each(which, x, out):
             out[j] = acos_32(x[j])
         elif which == 3:
             out[j] = sincos_32(x[j])[0]
-        else:
+        elif which == 4:
             out[j] = sincos_32(x[j])[1]
+        elif which == 5:
+            out[j] = asin_32(x[j])
+        else:
+            out[j] = arc_per_chord_32(x[j])
 
 
 @kernel
@@ -44,6 +58,9 @@ def draw(words, uniform, normal):
         (2, np.arccos, np.linspace(-1.0, 1.0, 20_001)),
         (3, np.sin, np.linspace(-10.0, 10.0, 20_001)),
         (4, np.cos, np.linspace(-10.0, 10.0, 20_001)),
+        (5, np.arcsin, np.linspace(-1.0, 1.0, 20_001)),
+        (5, np.arcsin, np.array([-0.5, 0.5, 0.5000001, -0.5000001, 0.0])),
+        (6, lambda u: np.arcsin(np.sqrt(u)) / np.sqrt(u), np.geomspace(1e-12, 0.25, 20_001)),
     ],
 )
 def test_functions_are_those_of_numpy(which, function, arguments):
