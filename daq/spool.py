@@ -215,7 +215,7 @@ class Manifest:
         """Add all blocks of a part, durably; raise `OSError` if the disk does not take them all, and add none."""
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         try:
-            _write_all(self._fd, lines)
+            write_all(self._fd, lines)
             os.fsync(self._fd)
         except OSError:
             os.ftruncate(self._fd, self._size)
@@ -227,10 +227,10 @@ class Manifest:
         os.close(self._fd)
 
 
-def _write_all(fd: int, content: bytes) -> None:
-    """Write all bytes; a disk with room for some of them only is full."""
+def write_all(fd: int, content: bytes) -> None:
+    """Write all bytes in one call; a disk with room for some of them only is full, which is an `OSError`."""
     if os.write(fd, content) != len(content):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), MANIFEST)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_manifest(directory: Path) -> list[BlockRecord]:

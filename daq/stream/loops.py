@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from daq.run_directory import LOST_BLOCKS
-from daq.spool import Manifest, read_manifest, remove_temporaries, write_part
+from daq.spool import Manifest, read_manifest, remove_temporaries, write_all, write_part
 from daq.stream.ledger import STATE, Durables, Ledger, Span, State
 from daq.stream.node import Node
 from daq.stream.pace import RunClock
 from daq.stream.wire.codec import Block
 from daq.stream.wire.messages import Again, Conduct, Durable, End, Ended
-from daq.stream.wire.transport import Inlet, Outlet
+from daq.stream.wire.transport import HEARTBEAT_S, Inlet, Outlet
 
 Stage = Callable[[Block], Block]
 OrderedStage = Callable[[Block, State | None], tuple[Block, State]]
@@ -76,10 +76,11 @@ class Source:
         self._ledger = Ledger(node.run.n_blocks, window=stream.window_blocks, lease_s=stream.lease_s)
         self.outlet = Outlet(node.bind(), node.codec, node.statistics, at_departure=self._ledger.with_state)
         self._clock = None if stream.speed is None else RunClock(stream.speed)
-        self._lost = _LostBlocks(node.place.run_directory / LOST_BLOCKS)
+        self._lost = LostBlocks(node.place.run_directory / LOST_BLOCKS)
         # Each death in the run may cost an attempt; a block that needs more than that will never get through.
         self._most_attempts = 10 + stream.max_restarts * (node.run.settings.workers + 4)
         self.failure, self._all_again, self._knows_durable = "", False, False
+        self._not_before_s = 0.0
 
     def turn(self) -> None:
         """Wait for something to do, and do it."""
@@ -145,13 +146,18 @@ class Source:
         begin_ns, end_ns = self._maker.interval_ns(number)
         now = time.monotonic()
         self._clock.run_from(now, begin_ns)
-        return -self._clock.late_s(now, end_ns)
+        return max(self._not_before_s - now, -self._clock.late_s(now, end_ns))
 
     def _make(self, number: int) -> None:
         """Make the next block, or give up its collisions if it should have gone long ago."""
         statistics = self._node.statistics
         if -self._due_s() > self._node.stream.lag_s and number not in self._lost:
-            self._lost.add(number)
+            try:
+                self._lost.add(number)
+            except OSError:  # what cannot be written down is not decided: later, when the disk has room
+                statistics["disk_errors"] += 1
+                self._not_before_s = time.monotonic() + HEARTBEAT_S
+                return
         statistics["current_block"] = number
         begin_ns = time.perf_counter_ns()
         if number in self._lost:
@@ -174,7 +180,7 @@ class Source:
                 self.failure = f"block {block.number} was sent {block.attempt} times and never became durable"
 
 
-class _LostBlocks:
+class LostBlocks:
     """Which blocks were given up. A file remembers it: a source that is started anew must not decide otherwise.
 
     It is not flushed to disk. What is lost with the machine was decided for blocks that are lost with it too, unless
@@ -190,9 +196,15 @@ class _LostBlocks:
         return number in self._numbers
 
     def add(self, number: int) -> None:
+        """Remember a number; raise `OSError` if the disk does not take it, and forget it."""
+        with self._path.open("ab", buffering=0) as file:
+            size = file.tell()
+            try:
+                write_all(file.fileno(), f"{number}\n".encode())
+            except OSError:
+                file.truncate(size)
+                raise
         self._numbers.add(number)
-        with self._path.open("a", encoding="ascii") as file:
-            file.write(f"{number}\n")
 
 
 # ---- the end of a run that nobody supervises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from daq.errors import InputError
 from daq.event import Outcome
 from daq.settings import StreamSettings, parse
+from daq.stream.loops import LostBlocks
 from daq.stream.pace import RunClock
 from tests.daq.stream import toy
 from tests.daq.stream.test_run import EVENTS, Killer, run_toy
@@ -51,6 +53,22 @@ def books(directory: Path) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:
     """Return summary, trigger words and sections of a run."""
     words = pl.read_parquet(directory / "trigger_words" / "*.parquet")
     return json.loads((directory / "summary.json").read_text()), words, pl.read_parquet(directory / "sections.parquet")
+
+
+def test_what_was_given_up_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By whoever comes after; a number that the disk does not take is not given up, and leaves nothing behind."""
+    path = tmp_path / "lost_blocks.txt"
+    lost = LostBlocks(path)
+    lost.add(3)
+    write = os.write
+    monkeypatch.setattr("daq.spool.os.write", lambda fd, content: write(fd, content[:1]))  # room for one byte
+    with pytest.raises(OSError, match="No space left"):
+        lost.add(57)
+    monkeypatch.undo()
+    lost.add(5)
+    assert path.read_text() == "3\n5\n"
+    path.write_text("3\n5\n6")  # torn
+    assert [number for number in range(60) if number in LostBlocks(path)] == [3, 5]
 
 
 def test_a_chain_that_is_fast_enough_loses_nothing(tmp_path: Path):
