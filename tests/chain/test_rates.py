@@ -106,9 +106,9 @@ def test_rates_scale_with_luminosity_and_the_first_blocks_can_be_had(run: Path):
         assert b["raw"]["value"] == pytest.approx(2 * a["raw"]["value"])
         assert b["raw"]["error"] == pytest.approx(2 * a["raw"]["error"])
         assert b["share_percent"] == a["share_percent"]
-    part = rates(run, n_events=1500)
-    again = rates(run, menus=["physics"], n_events=2048)
-    assert part["events"] == again["events"] == 2048
+    part = rates(run, n_events=3000)
+    again = rates(run, menus=["physics"], n_events=4096)
+    assert part["events"] == again["events"] == 4096  # one block
     assert part["menus"] == again["menus"]
 
 
