@@ -18,7 +18,7 @@ from daq.source.mix import MixSource
 from tests.chain.commands import DEMO, ROOT, darkline_here
 
 STANDARD = ROOT / "configs" / "runs" / "standard.toml"
-EVENT = 12
+EVENT = 17
 
 
 def test_the_record_is_the_event():

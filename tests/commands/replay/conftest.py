@@ -61,7 +61,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "[source]\n", INJECTIONS + "\n"
     )
     text = text.replace("section_s = 10.0", "section_s = 0.01")
-    text = text.replace("blocks_per_part = 16", "block_events = 256\nblocks_per_part = 4")
+    text = text.replace("block_events = 4096", "block_events = 256")
     path.write_text(text, encoding="utf-8")
     return path
 
