@@ -16,6 +16,7 @@ from commands.efficiency import ask, measure
 from daq.source.kinematics import collision_frame
 from daq.source.mix import MixSource
 from offline.probes import true_probes
+from stages import l1_bits
 from tests.commands.cli import Command, Done, refused
 from triggers.bits import flags_of
 
@@ -66,7 +67,7 @@ def test_from_the_truth_every_event_counts(mumu: Path, tmp_path: Path, darkline:
     joined, source = chain.Chain.of(settings), MixSource(settings)
     batch = source.block(0, settings.events)
     l1 = joined.l1_emulator().process(batch)
-    hlt = joined.hlt_emulator().process(batch, chain.l1_bits(l1.psnm, l1.ftdl, joined.l1.line_names))
+    hlt = joined.hlt_emulator().process(batch, l1_bits(l1.psnm, l1.ftdl, joined.l1.line_names))
     fired = flags_of(hlt.raw, joined.hlt.line_names.index(line))
     true = true_probes(source.particles(0, settings.events), source.process_names, collision_frame(settings.beam))
     chosen = (true["theta_deg"] >= 50) & (true["theta_deg"] <= 110) & (true["isolation_deg"] > 30)
