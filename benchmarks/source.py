@@ -1,6 +1,6 @@
 """What the source costs: CPU time per event of each stage, beside the same sampling in plain NumPy in the same run.
 
-``.venv/bin/python -m benchmarks.source [--config FILE] [--json FILE]``. One thread; blocks of 1024 events, as the
+``.venv/bin/python -m benchmarks.source [--config FILE] [--json FILE]``. One thread; blocks of 4096 events, as the
 stream asks for them; medians over the rounds. Measured are the standard mix (configs/runs/standard.toml, with beam
 background and all fields) and its low-multiplicity part: Bhabha, gamma gamma and mu pairs, which is what
 `benchmarks.source_numpy` samples too. The two must agree in what they make: numbers of objects are printed side by
@@ -19,9 +19,9 @@ tracks or deposits alike is cheap: smearing costs 0.09 us a track, its likelihoo
 deposit.
 
 Limits. The aims are 0.5 million events a second for the standard mix, 1 million for low multiplicity, ten times plain
-NumPy. None is reached: 2.5 and 2.2 us an event in the best blocks, 3.8 and 3.2 at the median of a run on two 2.5 GHz
-cores shared with other work (load 6, sorting at 10.8 ns a number at best, 13.6 at the median), where plain NumPy took
-8.6 times as long at best and 6.6 times at the median. The median follows the load more than the code.
+NumPy. None is reached. Blocks of 4096: 3.2 and 3.1 us an event (medians) at 15.6 ns for sorting a number, 5.8 times
+faster than plain NumPy; at the 11 ns of an idle core that would be 2.3. Blocks of 1024, best blocks of a run on two
+cores shared with other work (sorting at 10.8 ns): 2.5 and 2.2 us, 6 to 8 times plain NumPy.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from daq.settings import RunSettings
 from daq.source import assembly
 from daq.source.mix import NB_CM2, MixSource
 
-BLOCK, BLOCKS, ROUNDS = 1024, 16, 7
+BLOCK, BLOCKS, ROUNDS = 4096, 6, 7
 EVENTS = BLOCK * BLOCKS
 LOW_MULTIPLICITY = ("bhabha", "gamma_gamma", "mu_pair")
 PYTHIA = {"qqbar": 2000, "tau_pair": 100}  # a tau pair with its spins takes a hundred times as long
