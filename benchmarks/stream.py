@@ -78,7 +78,7 @@ class Replayed:
 
     def lost(self, number: int) -> Block:
         """Return a block that came too late."""
-        raise NotImplementedError(f"block {number}: replays run at full speed")
+        raise RuntimeError(f"block {number} is late, in a run at full speed")
 
 
 class Stamped:

@@ -106,9 +106,9 @@ def supervise(
 
 def _remove_leftovers(directory: Path) -> None:
     """Remove results that a run that goes on will make anew, and the sockets of one that was killed as a whole."""
-    with suppress(InputError, AttributeError):  # no status yet, or one of another kind
-        control = read_json(directory / STATUS, if_missing="")["control"]
-        sockets = Path(control.removeprefix("ipc://")).parent
+    with suppress(InputError):  # no status yet, or a damaged one
+        control = read_json(directory / STATUS, if_missing="").get("control")
+        sockets = Path(str(control).removeprefix("ipc://")).parent
         if sockets.name.startswith(_SOCKETS) and sockets.parent == Path(tempfile.gettempdir()):
             shutil.rmtree(sockets, ignore_errors=True)
     for name in (SUMMARY, SECTIONS):
@@ -233,8 +233,8 @@ class _Supervisor:
         return summary
 
     def _close_books(self, delivered_fb: DeliveredFb, failure: str | None, wall_s: float) -> dict[str, Any]:
-        if self.state is RunState.RUNNING and failure is None:
-            self._move(Command.STOP)
+        if self.state in (RunState.RUNNING, RunState.PAUSED) and failure is None:
+            self._move(Command.STOP)  # also in a pause: a run ends when all of its blocks are done
         try:
             summary = finalise(
                 self.directory,

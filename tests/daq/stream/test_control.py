@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from daq.errors import InputError, RunAborted
-from daq.run_directory import read_run
+from daq.run_directory import RunFile, read_run
 from daq.stream.supervision.control import Answer, ask
 from tests.daq.stream import toy
 from tests.daq.stream.test_run import EVENTS, run_toy, same_spool
@@ -23,8 +23,8 @@ from tests.waiting import wait_for
 class Going:
     """A held toy run in a thread."""
 
-    def __init__(self, directory: Path):
-        self.directory = directory
+    def __init__(self, directory: Path, run: RunFile | None = None):
+        self.directory, self._of = directory, run or toy.toy_run(EVENTS)
         self.result: Any = None
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -32,7 +32,7 @@ class Going:
 
     def _run(self) -> None:
         try:
-            self.result = run_toy(self.directory, toy.toy_run(EVENTS), hold=True)
+            self.result = run_toy(self.directory, self._of, hold=True)
         except Exception as error:
             self.result = error
 
@@ -104,6 +104,27 @@ def test_stop_out_of_a_pause_completes_the_part_at_hand(going: Going, reference:
     assert 0 < summary["generated"] < EVENTS
     run_toy(going.directory, read_run(going.directory), resume=True)
     same_spool(going.directory, reference)
+
+
+def test_a_run_ends_in_a_pause_if_all_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The last blocks were made before the pause: they become durable, and the run is DONE."""
+    monkeypatch.setenv("TOY_WORK_S", "0.1")
+    going = Going(tmp_path / "run", toy.toy_run(12 * 64))  # less than a window
+    going.ask("start")
+    wait_for(lambda: going.status()["blocks_in_flight"] == 12)
+    assert going.ask("pause").state == "PAUSED"
+    summary = going.end()
+    assert (summary["state"], summary["generated"]) == ("DONE", 12 * 64)
+
+
+def test_a_run_of_before_there_were_commands_is_resumed(going: Going):
+    """A status.json that names no place for commands, or is no status at all, stands in nobody's way."""
+    going.ask("start")
+    wait_for(lambda: going.done() >= 4)
+    going.ask("abort")
+    going.end()
+    (going.directory / "status.json").write_text('{"state": "ABORTED"}')
+    assert run_toy(going.directory, read_run(going.directory), resume=True)["generated"] == EVENTS
 
 
 def test_abort_waits_for_nothing(going: Going):
