@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,21 +105,13 @@ def _spool(node: Node, run_file: RunFile, source: MixSource) -> dict[str, Any]:
 @contextmanager
 def _folder(role: str, settings: RunSettings, run_file: RunFile, out: Path | None) -> Iterator[Path]:
     """Make, or take up, the folder of a process: the run directory of a spool, else one for its log and counters."""
-    if role == "spool":
-        directory = out or Path("runs") / settings.name
-        if (directory / RUN).exists():
-            reopen(directory, run_file)
-        else:
-            create(directory, run_file)
-        with lock(directory):
-            yield directory
-        return
     with tempfile.TemporaryDirectory(prefix=f"darkline-{role}-") as temporary:
-        directory = Path(temporary) if out is None else out
+        directory = out or (Path("runs") / settings.name if role == "spool" else Path(temporary))
+        make: Callable[[Path, RunFile], None] = create if role == "spool" else _make
         if (directory / RUN).exists():
             reopen(directory, run_file)
         else:
-            _make(directory, run_file)
+            make(directory, run_file)
         with lock(directory):
             yield directory
 

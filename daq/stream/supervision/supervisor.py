@@ -9,7 +9,6 @@ it has. If the supervisor itself dies all processes die with it, and ``resume`` 
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import tempfile
@@ -32,8 +31,9 @@ from daq.spool import read_manifest
 from daq.stream.node import Place
 from daq.stream.statistics import Statistics, quantiles
 from daq.stream.supervision.control import Counter
-from daq.stream.supervision.health import Pulse, stalled_stage
+from daq.stream.supervision.health import stalled_stage
 from daq.stream.supervision.nursery import Nursery
+from daq.stream.supervision.process import Process
 from daq.stream.wire.contract import run_key
 from daq.stream.wire.frames import MAX_FRAME_BYTES, read_frame
 from daq.stream.wire.messages import Conduct
@@ -115,57 +115,6 @@ def _remove_leftovers(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
 
 
-class _Process:
-    """One process of the run, across its restarts."""
-
-    def __init__(self, place: Place):
-        self.place = place
-        self.pid = self.pidfd = -1
-        self.restarts = self.hung = 0
-        self.pulse = Pulse(place.name)
-        self.statistics = Statistics(place.statistics)
-
-    @property
-    def frame(self) -> dict[str, Any]:
-        """Return the last status frame, empty if there was none yet."""
-        return self.pulse.frame
-
-    def born(self, pid: int) -> None:
-        """Take up the process that was just started; it may be dead already."""
-        self.pid = pid
-        self.pulse.born(time.monotonic())
-        with suppress(ProcessLookupError):
-            self.pidfd = os.pidfd_open(pid)
-
-    def has_died(self, timeout_s: float = 0.0) -> bool:
-        """Return whether it is dead, after waiting at most that long for it."""
-        return self.pidfd < 0 or bool(select.select([self.pidfd], [], [], timeout_s)[0])
-
-    def signal(self, which: signal.Signals) -> None:
-        """Send a signal, if it is there to get it."""
-        if self.pidfd >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.pidfd, which)
-
-    def is_hung(self, now_s: float, hung_s: float) -> bool:
-        """Return whether it does nothing at all any more, unless it waits for the disk."""
-        if self.pulse.silent_s(now_s) < 0.1 * hung_s:
-            return False
-        try:
-            _, _, after = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")
-        except (FileNotFoundError, ProcessLookupError):
-            return False  # dead, which is another matter
-        fields = after.split()
-        cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        return self.pulse.is_hung(now_s, cpu_s, hung_s) and fields[0] != "D"
-
-    def forget(self) -> None:
-        """Let go of a dead process."""
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-        self.pid = self.pidfd = -1
-
-
 class _Supervisor:
     def __init__(
         self,
@@ -191,7 +140,7 @@ class _Supervisor:
         self._nursery_restarts = 0
         roles = [("spool", 0), *(("hlt", slot) for slot in range(run.settings.workers)), ("l1", 0), ("source", 0)]
         places = [Place(role, slot, directory, sockets) for role, slot in roles]
-        self.processes = {place.name: _Process(place) for place in places}
+        self.processes = {place.name: Process(place) for place in places}
         self.source = self.processes["source-0"]
         key = run_key(run)
         self._wire = Wire(self.stream, "supervisor", places[0].endpoint, key=key, hwm=100)
@@ -388,7 +337,7 @@ class _Supervisor:
         except ConnectionError:  # so it died of the death of the nursery
             self._replace_nursery()
 
-    def _charge(self, process: _Process, pid: int, block: int) -> None:
+    def _charge(self, process: Process, pid: int, block: int) -> None:
         """Count the death of a process that was at work on a block; raise `RunError` if there were too many."""
         name = process.place.name
         process.restarts += 1
@@ -401,7 +350,7 @@ class _Supervisor:
             if self._deaths_at[block] >= _DEADLY:
                 raise RunError(f"block {block} was at work in {_DEADLY} processes that died, the last one {name}")
 
-    def _launch(self, process: _Process, nursery: Nursery) -> None:
+    def _launch(self, process: Process, nursery: Nursery) -> None:
         process.forget()
         process.born(nursery.fork(process.place))
         self.log.info("process started", role=process.place.name, pid=process.pid)
